@@ -1,0 +1,141 @@
+"""Jobs: one message each, its frozen bytes, and what was found and attached while it was built.
+
+The children of a job carry its tenant without a foreign key of their own: the job's holds it, and
+these tables have many rows.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base import Base, OfTenant, RowKey, RowNumber, UuidKey, status_type
+from app.mailer.domain.issues import EntryState, Severity
+from app.mailer.domain.job import Decision, ImapStatus, SendStatus
+
+
+class Job(OfTenant, Base):
+    """One entry of a version and, where it could be built, its message.
+
+    Three axes that do not mix: `build_status`, `send_status`, `imap_status`. What the
+    message is made of (`envelope_from` to `sha256`) is absent where it could not be built. `fence`
+    grows with each claim; a worker whose fence is outdated may not commit.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        UniqueConstraint("version_id", "position"),
+        UniqueConstraint("version_id", "entry_id"),
+        Index("ix_jobs_version_id_send_status_position", "version_id", "send_status", "position"),
+        Index("ix_jobs_tenant_id_campaign_id_entry_id", "tenant_id", "campaign_id", "entry_id"),
+        Index("ix_jobs_send_status_lease_until", "send_status", "lease_until"),
+        Index("ix_jobs_version_id_build_status", "version_id", "build_status"),
+        Index("ix_jobs_version_id_imap_status", "version_id", "imap_status"),
+    )
+
+    id: Mapped[UuidKey]
+    campaign_id: Mapped[UUID] = mapped_column(ForeignKey("campaigns.id", ondelete="CASCADE"))
+    version_id: Mapped[UUID] = mapped_column(ForeignKey("campaign_versions.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    entry_id: Mapped[str]
+    pointer: Mapped[str]
+
+    build_status: Mapped[EntryState] = mapped_column(status_type(EntryState, "build_status"))
+    decision: Mapped[Decision | None] = mapped_column(status_type(Decision, "decision"))
+    decision_reason: Mapped[str | None]
+    decided_by: Mapped[str | None]
+    decided_at: Mapped[datetime | None]
+
+    send_status: Mapped[SendStatus] = mapped_column(
+        status_type(SendStatus, "send_status"),
+        default=SendStatus.UNQUEUED,
+        server_default=SendStatus.UNQUEUED.value,
+    )
+    imap_status: Mapped[ImapStatus] = mapped_column(
+        status_type(ImapStatus, "imap_status"),
+        default=ImapStatus.NOT_REQUESTED,
+        server_default=ImapStatus.NOT_REQUESTED.value,
+    )
+
+    envelope_from: Mapped[str | None]
+    recipients: Mapped[list[str]]
+    to_display: Mapped[str]
+    subject: Mapped[str]
+    message_id: Mapped[str | None]
+    needs_smtputf8: Mapped[bool] = mapped_column(default=False)
+    message_date: Mapped[datetime | None]
+    size: Mapped[int | None] = mapped_column(RowNumber)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+
+    due_at: Mapped[datetime | None]
+    queued_at: Mapped[datetime | None]
+    first_claimed_at: Mapped[datetime | None]
+    sent_at: Mapped[datetime | None]
+    attempt_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    fence: Mapped[int] = mapped_column(RowNumber, default=0, server_default="0")
+    worker: Mapped[str | None]
+    claimed_at: Mapped[datetime | None]
+    lease_until: Mapped[datetime | None]
+    last_code: Mapped[int | None]
+    last_reply: Mapped[str | None]
+    last_error: Mapped[str | None]
+
+    append_attempt_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    append_worker: Mapped[str | None]
+    append_lease_until: Mapped[datetime | None]
+    appended_at: Mapped[datetime | None]
+    append_error: Mapped[str | None]
+
+
+class JobMessage(Base):
+    """The frozen message; `frame` is what `Frame.encode` gives, attachments named by content."""
+
+    __tablename__ = "job_messages"
+
+    job_id: Mapped[UUID] = mapped_column(
+        ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True
+    )
+    tenant_id: Mapped[UUID]
+    frame: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class JobIssue(Base):
+    """An issue of a job, or of the whole version where `job_id` is absent."""
+
+    __tablename__ = "issues"
+    __table_args__ = (Index("ix_issues_version_id_position", "version_id", "position"),)
+
+    id: Mapped[RowKey]
+    tenant_id: Mapped[UUID]
+    version_id: Mapped[UUID] = mapped_column(ForeignKey("campaign_versions.id", ondelete="CASCADE"))
+    job_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("jobs.id", ondelete="CASCADE"), index=True
+    )
+    position: Mapped[int]
+    code: Mapped[str] = mapped_column(String(60))
+    severity: Mapped[Severity] = mapped_column(status_type(Severity, "severity"))
+    pointer: Mapped[str]
+    entry_id: Mapped[str | None]
+    message: Mapped[str]
+    hint: Mapped[str]
+
+
+class JobAttachment(Base):
+    """A file of a job's message, in the blob store under its hash."""
+
+    __tablename__ = "attachments"
+    __table_args__ = (UniqueConstraint("job_id", "position"),)
+
+    id: Mapped[RowKey]
+    tenant_id: Mapped[UUID]
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    rule: Mapped[str]
+    path: Mapped[str]
+    filename: Mapped[str]
+    media_type: Mapped[str]
+    size: Mapped[int] = mapped_column(RowNumber)
+    sha256: Mapped[str] = mapped_column(String(64))

@@ -1,0 +1,142 @@
+"""The review gate as SQL: which jobs of a version may be queued, and why the others may not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, CursorResult, and_, case, exists, func, or_, select, update
+from sqlalchemy.orm import Session, aliased
+
+from app.db.models import CampaignVersion, Job
+from app.mailer.domain.issues import EntryState
+from app.mailer.domain.job import (
+    REACHED,
+    Decision,
+    Event,
+    queueable,
+    sources_of,
+    target_of,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Whose jobs are let through, and how strictly."""
+
+    tenant_id: UUID
+    campaign_id: UUID
+    version_id: UUID
+    include_warnings: bool
+    #: Leave out entries that another version of the campaign sent or is sending.
+    leave_out_sent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """How many jobs are not queued, each counted once, by the first reason that applies."""
+
+    already_queued: int
+    already_sent: int
+    needs_review: int
+    warnings_left_out: int
+    blocked: int
+    excluded: int
+    inactive: int
+
+
+def count(session: Session, gate: Gate) -> int:
+    """How many jobs `queue` would queue."""
+    return (
+        session.scalar(select(func.count()).select_from(Job).where(*_own(gate), _passes(gate))) or 0
+    )
+
+
+def queue(session: Session, gate: Gate, *, now: datetime, due_at: datetime) -> int:
+    """Queue every job that passes the gate; how many they were."""
+    result = session.execute(
+        update(Job)
+        .where(*_own(gate), _passes(gate))
+        .values(
+            send_status=target_of(Event.QUEUE),
+            queued_at=now,
+            due_at=due_at,
+            attempt_count=0,
+            last_code=None,
+            last_reply=None,
+            last_error=None,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    assert isinstance(result, CursorResult)
+    return result.rowcount
+
+
+def left_out(session: Session, gate: Gate) -> LeftOut:
+    """The jobs that do not pass, by reason, in one statement."""
+    reason = case(
+        (Job.send_status.not_in(sources_of(Event.QUEUE)), "already_queued"),
+        (Job.build_status == EntryState.INACTIVE, "inactive"),
+        (
+            or_(Job.build_status == EntryState.EXCLUDED, Job.decision == Decision.EXCLUDE),
+            "excluded",
+        ),
+        (Job.build_status == EntryState.BLOCKED, "blocked"),
+        (
+            and_(Job.build_status == EntryState.NEEDS_REVIEW, Job.decision.is_(None)),
+            "needs_review",
+        ),
+        (_sent_elsewhere(gate), "already_sent"),
+        else_="warnings_left_out",
+    )
+    counted = session.execute(
+        select(reason, func.count())
+        .select_from(Job)
+        .where(*_own(gate), ~_passes(gate))
+        .group_by(reason)
+    )
+    found: dict[str, int] = dict(row.tuple() for row in counted)
+    return LeftOut(**{each.name: found.get(each.name, 0) for each in fields(LeftOut)})
+
+
+def _own(gate: Gate) -> tuple[ColumnElement[bool], ...]:
+    return (Job.tenant_id == gate.tenant_id, Job.version_id == gate.version_id)
+
+
+def _passes(gate: Gate) -> ColumnElement[bool]:
+    """`queueable` for every pair of build state and decision, as a condition."""
+    pairs = [
+        and_(
+            Job.build_status == build,
+            Job.decision.is_(None) if decision is None else Job.decision == decision,
+        )
+        for build in EntryState
+        for decision in (None, *Decision)
+        if queueable(build, decision, include_warnings=gate.include_warnings)
+    ]
+    return and_(
+        Job.send_status.in_(sources_of(Event.QUEUE)),
+        Job.sha256.is_not(None),
+        or_(*pairs),
+        ~_sent_elsewhere(gate),
+    )
+
+
+def _sent_elsewhere(gate: Gate) -> ColumnElement[bool]:
+    if not gate.leave_out_sent:
+        # A condition that no row meets, where a bare false would not compile everywhere.
+        return Job.id.is_(None)
+    other = aliased(Job)
+    return exists(
+        select(other.id)
+        .join(CampaignVersion, CampaignVersion.id == other.version_id)
+        .where(
+            other.tenant_id == gate.tenant_id,
+            other.campaign_id == gate.campaign_id,
+            other.entry_id == Job.entry_id,
+            other.version_id != gate.version_id,
+            other.send_status.in_(REACHED),
+            CampaignVersion.mode == "send",
+        )
+    )

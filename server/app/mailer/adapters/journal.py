@@ -1,0 +1,145 @@
+"""The journal of replies: what the server answered, on this machine's disk before the database.
+
+One file for each live worker, `<folder>/<worker>.journal`: a JSON object a line. The file is
+locked (`flock`) from its creation until the process ends, however it ends, so a free lock proves
+that its worker is dead. Space is set aside ahead of need, so that a full disk is noticed before a
+dot leaves and never after it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import orjson
+
+from app.mailer.ports import AbandonedJournal, JournalRecord
+
+#: Set aside at once; also the most that a crash leaves unused.
+_CHUNK = 64 * 1024
+#: The longest reply text that is kept: enough for any server's explanation.
+_LONGEST_TEXT = 4_000
+_SUFFIX = ".journal"
+
+
+class FileJournal:
+    """Implements `ports.Journal` in a local folder that all workers of this machine share."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder = folder
+        self.worker = f"{os.uname().nodename}-{os.getpid()}-{uuid4().hex[:12]}"[-100:]
+        self._path = folder / f"{self.worker}{_SUFFIX}"
+        # Locked under a name that nobody looks for, so that no other worker can take the file
+        # for a dead one's between its creation and its lock.
+        unborn = folder / f"{self.worker}.new"
+        self._fd = os.open(unborn, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        unborn.rename(self._path)
+        _sync_folder(folder)
+        self._end = 0
+        self._reserved = 0
+        self._lock = threading.Lock()
+
+    def check(self) -> None:
+        with self._lock:
+            self._reserve(16 * 1024)
+
+    def record(self, record: JournalRecord) -> None:
+        line = orjson.dumps(
+            {
+                "job": str(record.job_id),
+                "fence": record.fence,
+                "code": record.code,
+                "text": record.text[:_LONGEST_TEXT],
+                "at": record.at.isoformat(),
+            }
+        )
+        with self._lock:
+            self._end += os.pwrite(self._fd, line + b"\n", self._end)
+            os.fdatasync(self._fd)
+
+    def abandoned(self) -> Iterator[AbandonedJournal]:
+        for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
+            if path == self._path:
+                continue
+            journal = _take(path)
+            if journal is not None:
+                try:
+                    yield journal
+                finally:
+                    journal.release()
+
+    def close(self, *, settled: bool) -> None:
+        if settled:
+            self._path.unlink(missing_ok=True)
+        os.close(self._fd)
+
+    def _reserve(self, more: int) -> None:
+        if self._end + more > self._reserved:
+            os.posix_fallocate(self._fd, self._end, _CHUNK)
+            os.fsync(self._fd)
+            self._reserved = self._end + _CHUNK
+
+
+class _Abandoned:
+    """A dead worker's journal, locked by us while we read it."""
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self.worker = path.name.removesuffix(_SUFFIX)
+        self._path = path
+        self._fd = fd
+
+    def records(self) -> Sequence[JournalRecord]:
+        found = []
+        for line in self._path.read_bytes().split(b"\n"):
+            try:
+                row = orjson.loads(line)
+                found.append(
+                    JournalRecord(
+                        job_id=UUID(row["job"]),
+                        fence=row["fence"],
+                        code=row["code"],
+                        text=row["text"],
+                        at=datetime.fromisoformat(row["at"]),
+                    )
+                )
+            except (orjson.JSONDecodeError, KeyError, ValueError, TypeError):
+                # The space set aside, or a line cut off by the crash: no reply was kept there.
+                continue
+        return found
+
+    def discard(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+    def release(self) -> None:
+        os.close(self._fd)
+
+
+def _take(path: Path) -> _Abandoned | None:
+    """Lock a journal if its worker is dead; None if it lives or the file is gone meanwhile."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(fd).st_nlink:
+            return _Abandoned(path, fd)
+    except BlockingIOError:
+        pass
+    os.close(fd)
+    return None
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

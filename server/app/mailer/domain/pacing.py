@@ -1,0 +1,44 @@
+"""Pacing by the generic cell rate algorithm (GCRA, ITU-T I.371), without a clock of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: After "too fast" the pace is halved, down to this share of what was allowed.
+SLOWEST_SHARE = 1 / 16
+#: And recovers by this factor with each minute that passes without a complaint.
+RECOVERY_PER_MINUTE = 1.2
+
+
+@dataclass(slots=True)
+class Pace:
+    """One key's pace. All times in seconds of one monotonic clock.
+
+    `per_minute` sends are spread evenly, after a burst of at most `burst` places.
+    """
+
+    per_minute: float
+    burst: int = 1
+    _next: float = 0.0
+    _share: float = 1.0
+    _slowed_at: float = 0.0
+
+    def reserve(self, now: float) -> float:
+        """Take the next place; how many seconds from `now` until it may be used (0: at once)."""
+        interval = 60.0 / (self.per_minute * self.share(now))
+        tolerance = (self.burst - 1) * interval
+        arrival = max(self._next, now)
+        self._next = arrival + interval
+        return max(0.0, arrival - tolerance - now)
+
+    def slow_down(self, now: float) -> None:
+        """The server said that this was too fast: half the pace, recovering slowly."""
+        self._share = max(SLOWEST_SHARE, self.share(now) / 2)
+        self._slowed_at = now
+
+    def share(self, now: float) -> float:
+        """Which part of the allowed pace is used now, 1 when the server never complained."""
+        if self._share >= 1.0:
+            return 1.0
+        recovered = self._share * float(RECOVERY_PER_MINUTE ** ((now - self._slowed_at) / 60.0))
+        return min(1.0, recovered)

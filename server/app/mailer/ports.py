@@ -1,0 +1,296 @@
+"""What the services need from the world, as Protocols; `bootstrap` joins them to adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from app.mailer.domain.blob import BlobRef as BlobRef
+from app.mailer.domain.campaign import Source
+from app.mailer.domain.file_stat import FileStat as FileStat
+from app.mailer.domain.rows import Table
+
+
+class Clock(Protocol):
+    """The time of day (timezone-aware, UTC), a monotonic time in seconds, and waiting."""
+
+    def now(self) -> datetime: ...
+    def monotonic(self) -> float: ...
+    def sleep(self, seconds: float) -> None: ...
+
+
+class Progress(Protocol):
+    """Hears how far long work is: `done` of `total` (None: unknown) steps of a named phase."""
+
+    def __call__(self, phase: str, done: int, total: int | None) -> None: ...
+
+
+class BlobStore(Protocol):
+    """Content-addressed bytes of a tenant. `put` of known content stores nothing twice.
+
+    `get` verifies the hash and raises `BlobMissing` where the bytes are absent and `BlobDamaged`
+    where they differ.
+    """
+
+    def put(self, tenant: UUID, data: bytes) -> BlobRef: ...
+    def get(self, tenant: UUID, ref: BlobRef) -> bytes: ...
+    def has(self, tenant: UUID, ref: BlobRef) -> bool: ...
+    def sync(self) -> None: ...
+
+
+class SecretBox(Protocol):
+    """Authenticated encryption at rest; `context` (tenant, row, field) is associated data."""
+
+    def seal(self, plaintext: bytes, context: str) -> bytes: ...
+    def open(self, sealed: bytes, context: str) -> bytes: ...
+
+
+# ---------------------------------------------------------------- SMTP
+
+
+class Security(StrEnum):
+    PLAIN = "plain"
+    TLS = "tls"
+    STARTTLS = "starttls"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAccess:
+    """How to reach and log in to a mail server. `password` never shows in a repr."""
+
+    host: str
+    port: int
+    security: Security
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    timeout_seconds: float = 30.0
+    #: An OAuth 2 access token: AUTH XOAUTH2 is used instead of PLAIN or LOGIN.
+    oauth_token: str | None = field(default=None, repr=False)
+
+
+class Stage(StrEnum):
+    """The part of an SMTP conversation in which something happened (RFC 5321)."""
+
+    CONNECT = "connect"
+    TLS = "tls"
+    AUTH = "auth"
+    MAIL = "mail"
+    RCPT = "rcpt"
+    DATA = "data"  # the command, and the text up to but not including the closing dot
+    DOT = "dot"  # the closing dot may have left
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An SMTP reply: the three-digit code and its text, lines joined by a newline."""
+
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientReply:
+    address: str
+    reply: Reply
+
+
+class TransportFailure(Exception):
+    """The conversation ended before a reply to the closing dot.
+
+    `reply` is the server's answer, or None where the connection failed. Only with
+    `stage == Stage.DOT` can the server have kept the message; before it, nothing was accepted
+    (RFC 5321, 4.1.1.10), so repeating is safe.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        message: str,
+        reply: Reply | None = None,
+        recipients: Sequence[RecipientReply] = (),
+        *,
+        permanent_here: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.stage = stage
+        self.message = message
+        self.reply = reply
+        self.recipients = tuple(recipients)
+        #: The fault lies with the account or this installation (a certificate that does not fit,
+        #: a wrong password, SMTPUTF8 not offered), not with the moment: waiting will not help.
+        self.permanent_here = permanent_here
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """MAIL FROM and RCPT TO of one message; addresses without angle brackets."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    needs_smtputf8: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Everything but the closing dot has been sent; each recipient's RCPT reply."""
+
+    recipients: tuple[RecipientReply, ...]
+
+
+class MailTransport(Protocol):
+    """One SMTP connection, reused for many messages. Not thread-safe: one for each worker.
+
+    `stage` connects where needed (EHLO, TLS, AUTH), sends MAIL, RCPT and DATA with the dot-stuffed
+    text and holds the closing dot back; it raises `TransportFailure` and leaves no transaction
+    open. If any recipient is refused, the whole message is: it resets and raises with every
+    recipient's reply. `finish` sends the dot and returns whatever reply the server gave; a lost
+    or garbled reply raises `TransportFailure` with `Stage.DOT`. `abort` drops the connection,
+    so that a staged message is never accepted. `close` says QUIT and ignores its answer.
+    """
+
+    def stage(self, envelope: Envelope, size: int, chunks: Iterable[bytes]) -> Staged: ...
+    def finish(self) -> Reply: ...
+    def abort(self) -> None: ...
+    def close(self) -> None: ...
+
+
+# ---------------------------------------------------------------- IMAP
+
+
+class AppendOutcome(StrEnum):
+    APPENDED = "appended"
+    ALREADY_THERE = "already_there"
+
+
+class SentFolderFailure(Exception):
+    """An append failed; with `unknown` the server may hold the copy: search, then try again."""
+
+    def __init__(
+        self, message: str, *, unknown: bool = False, permanent_here: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.unknown = unknown
+        self.permanent_here = permanent_here
+
+
+class SentFolder(Protocol):
+    """The Sent folder of one IMAP account, one connection reused.
+
+    `folder` is the name that was resolved (configured, `\\Sent` special use, common names).
+    `append` searches for the Message-ID first and appends only where it is absent.
+    """
+
+    def folder(self) -> str: ...
+    def contains(self, message_id: str) -> bool: ...
+    def append(self, message: bytes, message_id: str, sent_at: datetime) -> AppendOutcome: ...
+    def close(self) -> None: ...
+
+
+# ---------------------------------------------------------------- pace, journal
+
+
+class RateLimiter(Protocol):
+    """Paces sends by key. `reserve` takes one place; the answer is the seconds to wait for it."""
+
+    def reserve(self, key: str, per_minute: float | None) -> float: ...
+    def slow_down(self, key: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRecord:
+    """The server's reply to one closing dot, kept on disk before the database hears of it."""
+
+    job_id: UUID
+    fence: int
+    code: int
+    text: str
+    at: datetime
+
+
+class Journal(Protocol):
+    """A local, fsynced file of replies, held by one live worker of one tenant.
+
+    The worker holds a lock on its journal as long as it lives, so a journal whose lock is free
+    belongs to a dead worker: its leases need not be waited for. `check` makes sure that one more
+    record will fit on the disk and raises `OSError` where not; `record` returns once the bytes
+    are on disk. `abandoned` yields the journals of the dead, each locked by the caller meanwhile.
+    `close` removes the journal if `settled` (the database knows everything that it holds).
+    """
+
+    worker: str
+
+    def check(self) -> None: ...
+    def record(self, record: JournalRecord) -> None: ...
+    def abandoned(self) -> Iterator[AbandonedJournal]: ...
+    def close(self, *, settled: bool) -> None: ...
+
+
+class AbandonedJournal(Protocol):
+    worker: str
+
+    def records(self) -> Sequence[JournalRecord]: ...
+    def discard(self) -> None: ...
+
+
+# ---------------------------------------------------------------- files
+
+
+class FileTree(Protocol):
+    """The files below one base folder, read without ever following a link out of it.
+
+    `scan` reads the tree once; after it `folders` has every folder that was entered, and
+    `unreadable` what was not seen (no rights, a name that is not UTF-8). `read` opens component by
+    component without following symlinks, and raises `UnsafePath`, `FileChanged` or `OSError`.
+    """
+
+    root: str
+    folders: list[str]
+    unreadable: list[str]
+
+    def scan(self, progress: Progress | None = None) -> Sequence[FileStat]: ...
+    def read(self, stat: FileStat) -> bytes: ...
+
+
+class FileFault(Exception):
+    """A file that a campaign refers to cannot be used; `code` is an issue code."""
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+
+class CampaignFiles(Protocol):
+    """The files that one campaign refers to, found from where its own file stands.
+
+    `text` and `data` raise `FileFault`; `table` never raises, its faults are in its `issues`;
+    `tree` raises `FileFault` for a base folder that is not there. `used_below` has the paths,
+    relative to a tree's root, that were read otherwise than through that tree.
+    """
+
+    def text(self, path: str, encoding: str) -> str: ...
+    def data(self, path: str) -> bytes: ...
+    def table(self, source: Source) -> Table: ...
+    def tree(self, base_path: str) -> FileTree: ...
+    def used_below(self, tree: FileTree) -> AbstractSet[str]: ...
+
+
+class PdfText(Protocol):
+    """The text of a PDF, all pages; raises `ValueError` with the reason where it has none."""
+
+    def __call__(self, data: bytes) -> str: ...
+
+
+class Archiver(Protocol):
+    """Makes one archive of named files; with a password AES-256 (WinZip AE-2)."""
+
+    def __call__(
+        self, files: Sequence[tuple[str, bytes]], password: str | None, method: str
+    ) -> bytes: ...

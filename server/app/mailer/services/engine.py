@@ -1,0 +1,398 @@
+"""The engine: claim, pace, transmit, commit, record. Nothing lost, nothing twice.
+
+One message goes through these steps, and a crash between any two of them is told from the rows:
+
+1. claim: the job is leased to this worker under a new fence (one statement for a batch);
+2. stage: envelope and text go to the server, all but the closing dot;
+3. commit: one compare-and-set says that the dot may leave; no row won, no dot;
+4. finish: the dot leaves, the server answers;
+5. journal: the answer is on this machine's disk;
+6. record: the answer is in the database.
+
+Before 3 everything can be repeated. Between 3 and 5 the job is in doubt. After 5 the journal is
+replayed. The order of these steps is the promise; do not change it to save a round trip.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.db.models import AttemptOutcome
+from app.db.repositories import delivery
+from app.db.repositories.delivery import Attempted, Claimed
+from app.failpoints import failpoint
+from app.mailer.domain.errors import BlobMissing
+from app.mailer.domain.frame import Base64Cache
+from app.mailer.domain.job import Event, SendStatus, target_of
+from app.mailer.domain.replies import Outcome, classify
+from app.mailer.domain.retry import RetryPolicy
+from app.mailer.ports import (
+    BlobStore,
+    Clock,
+    Envelope,
+    Journal,
+    JournalRecord,
+    MailTransport,
+    RateLimiter,
+    Stage,
+    Staged,
+    TransportFailure,
+)
+from app.mailer.services.approved_bytes import ChangedAfterBuild, approved_bytes
+from app.mailer.services.recovery import replay, settled
+
+#: How many due jobs one claim takes where no rate limit asks for one at a time.
+BATCH = 20
+#: Longer than the longest wait for a reply to the dot (RFC 5321, 4.5.3.2.6: ten minutes). A dead
+#: worker on this machine is known by its journal's free lock, so nobody waits for this here.
+LEASE = timedelta(minutes=15)
+#: After so many failures to connect in a row the run ends; the other messages stay queued.
+UNREACHABLE_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One version's way out: whose jobs, by which account, how fast, how often."""
+
+    tenant_id: UUID
+    version_id: UUID
+    #: What the pace is counted by; all versions of one campaign share it.
+    rate_key: str
+    per_minute: float | None
+    concurrency: int
+    retry: RetryPolicy
+    #: Whether a copy is to be filed in the Sent folder.
+    append_sent: bool
+    connect: Callable[[], MailTransport]
+    #: When the send window opens, or None while it is open.
+    opens: Callable[[], datetime | None]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run did. `stopped` says why it ended before everything due was tried."""
+
+    outcomes: Counter[SendStatus] = field(default_factory=Counter)
+    stopped: str | None = None
+    hint: str = ""
+
+
+class Stopped(Exception):
+    """The whole run has to end: the account, the disk or the database is at fault, not a job."""
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.hint = hint
+
+
+OnDone = Callable[[Claimed, SendStatus], None]
+
+
+class Engine:
+    """Sends what is due. One instance serves any number of lanes and threads."""
+
+    def __init__(
+        self,
+        sessions: sessionmaker[Session],
+        *,
+        blobs: BlobStore,
+        limiter: RateLimiter,
+        journal: Journal,
+        clock: Clock,
+    ) -> None:
+        self.sessions = sessions
+        self.blobs = blobs
+        self.limiter = limiter
+        self.journal = journal
+        self.clock = clock
+        self.encoded = Base64Cache()
+
+    def run(
+        self, lane: Lane, *, stop: threading.Event, limit: int | None, on_done: OnDone
+    ) -> Tally:
+        """Send what is due now, `limit` messages at most, until nothing is left or `stop` is set.
+
+        `stop` lets each message in hand be finished and gives the others back. `on_done` hears of
+        each message that was tried, from the sending threads, one at a time.
+        """
+        run = _Run(self, lane, stop, limit, on_done)
+        threads = [
+            threading.Thread(target=run.work, name=f"send-{number}", daemon=True)
+            for number in range(lane.concurrency)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            # In slices, so that the main thread still hears signals meanwhile.
+            while thread.is_alive():
+                thread.join(0.2)
+        return run.tally
+
+
+class _Run:
+    """What the connections of one run share."""
+
+    def __init__(
+        self, engine: Engine, lane: Lane, stop: threading.Event, limit: int | None, on_done: OnDone
+    ) -> None:
+        self.engine = engine
+        self.lane = lane
+        self.tally = Tally()
+        self._stop = stop
+        self._halted = threading.Event()
+        self._left = limit
+        self._on_done = on_done
+        self._lock = threading.Lock()
+
+    def work(self) -> None:
+        """One connection's share of the run."""
+        line = _Line(self)
+        try:
+            line.work()
+        except Stopped as stopped:
+            self._halt(stopped.reason, stopped.hint)
+        except SQLAlchemyError as error:
+            self._halt(
+                f"The database could not be used ({type(error).__name__}).",
+                "Run the same command again: what the server answered is in the journal.",
+            )
+        except Exception as error:
+            self._halt(f"Sending ended unexpectedly ({type(error).__name__}: {error}).")
+            raise
+
+    @property
+    def ended(self) -> bool:
+        return self._stop.is_set() or self._halted.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait, at most until the run ends."""
+        until = self.engine.clock.monotonic() + seconds
+        while not self.ended and (left := until - self.engine.clock.monotonic()) > 0:
+            self._stop.wait(min(left, 0.2))
+
+    def take_places(self, wanted: int) -> int:
+        """How many more messages may be claimed, `wanted` at most, within the run's limit."""
+        with self._lock:
+            if self._left is None:
+                return wanted
+            taken = min(wanted, self._left)
+            self._left -= taken
+            return taken
+
+    def give_places_back(self, count: int) -> None:
+        with self._lock:
+            if self._left is not None:
+                self._left += count
+
+    def done(self, job: Claimed, status: SendStatus) -> None:
+        with self._lock:
+            self.tally.outcomes[status] += 1
+            self._on_done(job, status)
+
+    def _halt(self, reason: str, hint: str = "") -> None:
+        with self._lock:
+            if self.tally.stopped is None:
+                self.tally.stopped, self.tally.hint = reason, hint
+        self._halted.set()
+
+
+class _Line:
+    """One connection to the mail server, and the jobs that are claimed for it."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+        self._engine = run.engine
+        self._lane = run.lane
+        self._worker = run.engine.journal.worker
+        self._transport = run.lane.connect()
+        self._held: deque[Claimed] = deque()
+        self._unreachable = 0
+
+    def work(self) -> None:
+        try:
+            while not self._run.ended and (self._held or self._claim()):
+                job = self._held[0]
+                status = self._send(job)
+                self._held.popleft()
+                if status is not None:
+                    self._run.done(job, status)
+        finally:
+            try:
+                self._release()
+            finally:
+                self._transport.close()
+
+    def _claim(self) -> bool:
+        """Take due jobs, one at a time under a rate limit, when their turn has come."""
+        places = self._run.take_places(1 if self._lane.per_minute else BATCH)
+        if not places:
+            return False
+        self._run.wait(self._engine.limiter.reserve(self._lane.rate_key, self._lane.per_minute))
+        if self._run.ended:
+            return False
+        if (opens := self._lane.opens()) is not None:
+            raise Stopped(f"The send window has closed; it opens at {opens:%Y-%m-%d %H:%M} UTC.")
+        now = self._engine.clock.now()
+        with self._engine.sessions() as session:
+            self._held.extend(
+                delivery.claim(
+                    session,
+                    self._lane.tenant_id,
+                    self._lane.version_id,
+                    worker=self._worker,
+                    now=now,
+                    lease_until=now + LEASE,
+                    limit=places,
+                )
+            )
+            session.commit()
+        self._run.give_places_back(places - len(self._held))
+        failpoint("after_claim")
+        return bool(self._held)
+
+    def _release(self) -> None:
+        """Give back what was claimed and not tried."""
+        if self._held:
+            with self._engine.sessions() as session:
+                delivery.release(session, self._lane.tenant_id, self._held, self._worker)
+                session.commit()
+            self._held.clear()
+
+    def _send(self, job: Claimed) -> SendStatus | None:
+        """One message from its frozen bytes to the recorded reply; None if it was taken from us."""
+        engine = self._engine
+        with engine.sessions() as session:
+            frame = delivery.frame_of(session, self._lane.tenant_id, job.id)
+        try:
+            chunks = approved_bytes(
+                job, frame, lambda ref: engine.blobs.get(self._lane.tenant_id, ref), engine.encoded
+            )
+        except ChangedAfterBuild as changed:
+            return self._record(
+                job, Attempted(Event.CHANGED, None, Stage.CONNECT, error=str(changed))
+            )
+        except (BlobMissing, OSError) as error:
+            raise Stopped(
+                f"The stored attachments cannot be read: {error}",
+                "Make the file store available again, then run the same command.",
+            ) from error
+
+        started = engine.clock.now()
+        envelope = Envelope(job.envelope_from, job.recipients, job.needs_smtputf8)
+        try:
+            staged = self._transport.stage(envelope, job.size, chunks)
+        except TransportFailure as failure:
+            return self._not_sent(job, failure)
+        failpoint("after_stage")
+        try:
+            engine.journal.check()
+            won = self._commit(job, started, staged)
+        except BaseException as error:
+            self._transport.abort()
+            if isinstance(error, OSError):
+                raise Stopped(
+                    f"The journal of replies cannot be written: {error}",
+                    "Make room on the disk, then run the same command again.",
+                ) from error
+            raise
+        if not won:
+            self._transport.abort()
+            return None
+        failpoint("after_commit")
+        try:
+            reply = self._transport.finish()
+        except TransportFailure as failure:
+            return self._record(
+                job,
+                Attempted(Event.LOSE, AttemptOutcome.UNKNOWN, Stage.DOT, error=failure.message),
+            )
+        failpoint("after_dot")
+        engine.journal.record(
+            JournalRecord(job.id, job.fence, reply.code, reply.text, engine.clock.now())
+        )
+        failpoint("after_journal")
+        self._unreachable = 0
+        verdict = classify(reply)
+        status = self._record(
+            job,
+            settled(
+                verdict, job, job.attempt_count + 1, engine.clock.now(), self._lane, reply=reply
+            ),
+            slow_down=verdict.slow_down,
+        )
+        failpoint("after_record")
+        return status
+
+    def _commit(self, job: Claimed, started: datetime, staged: Staged) -> bool:
+        with self._engine.sessions() as session:
+            won = delivery.commit_to_send(
+                session,
+                self._lane.tenant_id,
+                job,
+                worker=self._worker,
+                lease_until=self._engine.clock.now() + LEASE,
+                data_started_at=started,
+                recipients=staged.recipients,
+            )
+            failpoint("before_commit")
+            session.commit()
+        return won
+
+    def _not_sent(self, job: Claimed, failure: TransportFailure) -> SendStatus | None:
+        """The conversation failed before the dot: the job, or the account, is at fault."""
+        verdict = classify(failure)
+        if verdict.outcome is Outcome.ACCOUNT:
+            raise Stopped(failure.message, "No try was counted. Mend the account, then run again.")
+        if failure.stage is Stage.CONNECT:
+            self._unreachable += 1
+        status = self._record(
+            job,
+            settled(
+                verdict, job, job.attempt_count + 1, self._engine.clock.now(), self._lane, failure
+            ),
+            slow_down=verdict.slow_down,
+        )
+        if self._unreachable >= UNREACHABLE_TRIES:
+            raise Stopped(failure.message, "The other messages are still queued.")
+        return status
+
+    def _record(
+        self, job: Claimed, attempted: Attempted, *, slow_down: bool = False
+    ) -> SendStatus | None:
+        if slow_down:
+            self._engine.limiter.slow_down(self._lane.rate_key)
+        with self._engine.sessions() as session:
+            won = delivery.record(
+                session,
+                self._lane.tenant_id,
+                job,
+                attempted,
+                worker=self._worker,
+                now=self._engine.clock.now(),
+                append_pending=self._lane.append_sent,
+            )
+            if not won and attempted.reply is not None and attempted.stage is Stage.DOT:
+                # Frozen past the lease after the dot: the job is in doubt, and this is evidence.
+                won = replay(
+                    session,
+                    self._lane.tenant_id,
+                    JournalRecord(
+                        job.id,
+                        job.fence,
+                        attempted.reply.code,
+                        attempted.reply.text,
+                        self._engine.clock.now(),
+                    ),
+                    lambda _version: self._lane,
+                )
+            session.commit()
+        return target_of(attempted.event) if won else None

@@ -1,0 +1,204 @@
+"""Match files to letters from one scan of the base folder, and look for mix-ups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+
+from app.mailer.domain.attachments import Decision, Resolver, chosen_files
+from app.mailer.domain.body import base64_size
+from app.mailer.domain.claims import Claims
+from app.mailer.domain.codes import CODES
+from app.mailer.domain.compiled import CompiledCampaign
+from app.mailer.domain.errors import FileChanged, UnsafePath
+from app.mailer.domain.expected_text import check_text, is_pdf
+from app.mailer.domain.file_index import FileIndex
+from app.mailer.domain.file_stat import FileStat
+from app.mailer.domain.issues import Issue, Severity
+from app.mailer.domain.letter import Letter
+from app.mailer.domain.letter_check import rendered_rules
+from app.mailer.ports import CampaignFiles, FileFault, FileTree, PdfText, Progress
+
+_STEP = 200
+
+
+def match_files(
+    compiled: CompiledCampaign,
+    letters: Sequence[Letter],
+    files: CampaignFiles,
+    issues: list[Issue],
+    *,
+    pdf_text: PdfText,
+    progress: Progress,
+) -> FileTree | None:
+    """Give every letter its files; faults go to the letters, or to `issues` where of no one entry.
+
+    The base folder is scanned once. None where the campaign attaches nothing or has no folder.
+    """
+    for number, image in enumerate(compiled.campaign.template.inline_images):
+        try:
+            files.data(image.path)
+        except FileFault as fault:
+            issues.append(file_issue(fault, f"/template/inline_images/{number}/path"))
+    if not compiled.rules and not any(letter.entry.rules for letter in letters):
+        return None
+    try:
+        tree = files.tree(compiled.campaign.attachments.base_path)
+    except FileFault as fault:
+        issues.append(file_issue(fault, "/attachments/base_path"))
+        return None
+    index = FileIndex(tree.scan(progress), tree.folders)
+    issues.extend(_unreadable(tree))
+
+    matching = _Matching(compiled, index, tree, pdf_text)
+    for number, letter in enumerate(letters):
+        matching.match(letter)
+        if number % _STEP == 0:
+            progress("Matching files", number, len(letters))
+    progress("Matching files", len(letters), len(letters))
+    matching.cross_check(letters, issues, files.used_below(tree))
+    return tree
+
+
+def file_issue(fault: FileFault, pointer: str, entry: str | None = None) -> Issue:
+    """A fault of a file as an issue."""
+    return Issue(fault.code, CODES[fault.code].severity, pointer, fault.message, fault.hint, entry)
+
+
+def read_file(tree: FileTree, stat: FileStat) -> bytes:
+    """A scanned file's bytes; raises `FileFault` where it is no longer what was scanned."""
+    try:
+        return tree.read(stat)
+    except UnsafePath as error:
+        raise FileFault("unsafe-file", error.message, error.hint) from error
+    except FileChanged as error:
+        raise FileFault("changed-file", error.message, error.hint) from error
+    except OSError as error:
+        raise FileFault(
+            "unreadable-file",
+            f'The file "{stat.path}" cannot be read: {error.strerror or error}.',
+            "Give this user the right to read it.",
+        ) from error
+
+
+class _Matching:
+    """The work on one campaign's files."""
+
+    def __init__(
+        self, compiled: CompiledCampaign, index: FileIndex, tree: FileTree, pdf_text: PdfText
+    ) -> None:
+        self._compiled = compiled
+        self._index = index
+        self._tree = tree
+        self._pdf_text = pdf_text
+        self._resolver = Resolver(index, compiled.severity_of)
+        self._claims = Claims()
+        # Only files of rules for everybody are asked for again and again.
+        self._texts: dict[str, str | ValueError] = {}
+
+    def match(self, letter: Letter) -> None:
+        """Resolve the rules of one letter and note what it takes.
+
+        An inactive entry takes its files too, so that they do not count as forgotten.
+        """
+        decisions = [
+            self._resolver.resolve(rule) for rule in rendered_rules(self._compiled, letter)
+        ]
+        for decision in decisions:
+            for stat in decision.files or self._considered(decision):
+                self._claims.take(letter.id, stat.path, personal=decision.rule.personal)
+        if not letter.entry.active:
+            return
+        letter.files = chosen_files(decisions)
+        for decision in decisions:
+            found = [*decision.issues, *self._content_issues(decision)]
+            letter.issues.extend(
+                Issue(each.code, each.severity, each.pointer, each.message, each.hint, letter.id)
+                for each in found
+                if each.severity is not Severity.IGNORE
+            )
+        self._check_size(letter)
+
+    def cross_check(
+        self, letters: Sequence[Letter], issues: list[Issue], used: AbstractSet[str]
+    ) -> None:
+        """Files that two entries take, and files that nobody takes."""
+        by_id = {letter.id: letter for letter in letters}
+        policy_for = self._compiled.severity_of
+        for issue in self._claims.shared(policy_for, lambda entry: by_id[entry].entry.pointer):
+            letter = by_id[issue.entry or ""]
+            if letter.entry.active and issue.severity is not Severity.IGNORE:
+                letter.issues.append(issue)
+        if policy_for("unclaimed-file") is not Severity.IGNORE:
+            issues.extend(
+                self._claims.unclaimed(self._index.visible_files(), policy_for, known=used)
+            )
+
+    def _considered(self, decision: Decision) -> Sequence[FileStat]:
+        """What matched although nothing is attached: ambiguous files are not forgotten ones."""
+        rule = decision.rule
+        if not decision.issues:
+            return ()
+        return self._index.match(rule.base_dir, rule.pattern, rule.include_subdirs)
+
+    def _content_issues(self, decision: Decision) -> list[Issue]:
+        rule = decision.rule
+        if not rule.expect_text:
+            return []
+        found: list[Issue] = []
+        for stat in decision.files:
+            if not is_pdf(stat.path):
+                continue
+            try:
+                text = self._text_of(stat, keep=not rule.personal)
+            except FileFault as fault:
+                found.append(file_issue(fault, rule.pointer))
+            else:
+                found.extend(check_text(rule, stat.path, text, self._compiled.severity_of))
+        return found
+
+    def _text_of(self, stat: FileStat, *, keep: bool) -> str | ValueError:
+        known = self._texts.get(stat.path)
+        if known is not None:
+            return known
+        data = read_file(self._tree, stat)
+        text: str | ValueError
+        try:
+            text = self._pdf_text(data)
+        except ValueError as error:
+            text = error
+        if keep:
+            self._texts[stat.path] = text
+        return text
+
+    def _check_size(self, letter: Letter) -> None:
+        """Files alone that are too much; an archive may be smaller, so that is told at build."""
+        limit = self._compiled.campaign.delivery.max_message_bytes
+        total = sum(base64_size(chosen.file.size) for chosen in letter.files)
+        if total > limit and not self._compiled.campaign.attachments.zip.enabled:
+            letter.issues.extend(self._compiled.judge([too_large(letter, total, limit)]))
+
+
+def too_large(letter: Letter, size: int, limit: int) -> Issue:
+    """`too-large`, with the figures in megabytes as people read them."""
+    return Issue(
+        "too-large",
+        CODES["too-large"].severity,
+        letter.entry.pointer,
+        f"The message would have {size / 1e6:.1f} MB; {limit / 1e6:.1f} MB are allowed.",
+        "Attach less, or raise `delivery.max_message_bytes` if the mail server takes more.",
+        letter.id,
+    )
+
+
+def _unreadable(tree: FileTree) -> list[Issue]:
+    return [
+        Issue(
+            "unreadable-file",
+            Severity.WARN,
+            "/attachments/base_path",
+            f'"{path}" could not be looked at.',
+            "Give this user the right to read it, and name files in UTF-8.",
+        )
+        for path in tree.unreadable[:100]
+    ]

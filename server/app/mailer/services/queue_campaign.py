@@ -1,0 +1,111 @@
+"""Queue a campaign: everything that may be sent becomes due, in one statement."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from app.access.actor import Actor, require_scope
+from app.access.scopes import Scope
+from app.audit import log
+from app.db.models import WorkflowState
+from app.db.repositories import campaigns, queueing
+from app.mailer.domain.errors import Conflict
+from app.mailer.domain.window import first_due
+from app.mailer.ports import Clock, SecretBox
+from app.mailer.services.import_campaign import stored_campaign
+from app.mailer.services.versions import built_version_of
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """What a queueing did, or would do: jobs queued now, and the others by their reason."""
+
+    campaign_id: UUID
+    version_id: UUID
+    version_number: int
+    dry_run: bool
+    queued: int
+    due_at: datetime
+    already_queued: int
+    already_sent: int
+    needs_review: int
+    warnings_left_out: int
+    blocked: int
+    excluded: int
+    inactive: int
+
+
+def queue_campaign(
+    session: Session,
+    actor: Actor,
+    campaign_id: UUID,
+    *,
+    version_id: UUID | None,
+    include_warnings: bool,
+    again: bool,
+    dry_run: bool,
+    clock: Clock,
+    box: SecretBox,
+) -> Queued:
+    """Let the review gate's messages go: `ready`, `warning` unless left out, accepted ones.
+
+    An entry that an earlier version of this campaign sent, or is sending, is left out unless
+    `again`. Raises `Conflict` for a draft or a version that is not built. The caller commits.
+    """
+    require_scope(actor, Scope.CAMPAIGN_SEND)
+    # One queueing of a campaign at a time, so that two versions cannot both send an entry.
+    campaigns.lock(session, actor.tenant_id, campaign_id)
+    version = built_version_of(session, actor.tenant_id, campaign_id, version_id)
+    if version.mode == "draft":
+        raise Conflict(
+            "This version is a draft, and drafts never leave.",
+            "Set `campaign.mode` to send (or test), and import the campaign again.",
+        )
+    delivery = stored_campaign(version, box).delivery
+    now = clock.now()
+    due_at = first_due(delivery.send_window, delivery.not_before, now)
+    gate = queueing.Gate(
+        tenant_id=actor.tenant_id,
+        campaign_id=campaign_id,
+        version_id=version.id,
+        include_warnings=include_warnings,
+        # A test letter reached nobody, and may be sent as often as people like.
+        leave_out_sent=version.mode == "send" and not again,
+    )
+    left_out = queueing.left_out(session, gate)
+    if dry_run:
+        count = queueing.count(session, gate)
+    else:
+        count = queueing.queue(session, gate, now=now, due_at=due_at)
+        if count:
+            version.workflow_state = WorkflowState.QUEUED
+    result = Queued(
+        campaign_id=campaign_id,
+        version_id=version.id,
+        version_number=version.number,
+        dry_run=dry_run,
+        queued=count,
+        due_at=due_at,
+        **asdict(left_out),
+    )
+    if not dry_run:
+        log.record(
+            session,
+            actor,
+            "campaign.queued",
+            "campaign",
+            campaign_id,
+            {
+                "version_id": str(version.id),
+                "queued": count,
+                "include_warnings": include_warnings,
+                "again": again,
+                **asdict(left_out),
+            },
+            now,
+        )
+    return result

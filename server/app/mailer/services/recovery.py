@@ -1,0 +1,187 @@
+"""What a reply means for its job, and cleaning up after workers that died."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.db.models import AttemptOutcome
+from app.db.repositories import appending, delivery
+from app.db.repositories.delivery import Attempted
+from app.failpoints import failpoint
+from app.mailer.domain.job import Event, SendStatus
+from app.mailer.domain.replies import Outcome, Verdict, classify
+from app.mailer.domain.retry import RetryPolicy
+from app.mailer.ports import (
+    AbandonedJournal,
+    Clock,
+    Journal,
+    JournalRecord,
+    Reply,
+    Stage,
+    TransportFailure,
+)
+
+
+class Terms(Protocol):
+    """What recovery has to know of a version's delivery."""
+
+    @property
+    def retry(self) -> RetryPolicy: ...
+    @property
+    def append_sent(self) -> bool: ...
+
+
+class Queued(Protocol):
+    @property
+    def queued_at(self) -> datetime: ...
+
+
+def settled(
+    verdict: Verdict,
+    job: Queued,
+    attempts: int,
+    now: datetime,
+    terms: Terms,
+    failure: TransportFailure | None = None,
+    reply: Reply | None = None,
+) -> Attempted:
+    """What a verdict does to a job after `attempts` counted tries, this one among them.
+
+    `failure` is what ended the conversation before the dot; else `reply` answered the dot.
+    """
+    due_at = None
+    match verdict.outcome:
+        case Outcome.ACCEPTED:
+            event, outcome = Event.ACCEPTED, AttemptOutcome.ACCEPTED
+        case Outcome.REJECTED:
+            event, outcome = Event.REJECTED, AttemptOutcome.REJECTED
+        case Outcome.DEFERRED:
+            due_at = terms.retry.next_due(attempts, job.queued_at, now)
+            event = Event.DEFERRED if due_at else Event.GIVE_UP
+            outcome = AttemptOutcome.DEFERRED
+        case _:
+            event, outcome = Event.LOSE, AttemptOutcome.UNKNOWN
+    if failure is not None:
+        return Attempted(
+            event,
+            outcome,
+            failure.stage,
+            reply=failure.reply,
+            recipients=failure.recipients,
+            error=failure.message,
+            due_at=due_at,
+        )
+    return Attempted(event, outcome, Stage.DOT, reply=reply, due_at=due_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """Replies replayed from journals, jobs queued again, jobs now in doubt."""
+
+    replayed: int = 0
+    queued: int = 0
+    in_doubt: int = 0
+
+    def __add__(self, other: Recovered) -> Recovered:
+        return Recovered(
+            self.replayed + other.replayed,
+            self.queued + other.queued,
+            self.in_doubt + other.in_doubt,
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.replayed or self.queued or self.in_doubt)
+
+
+def recover(
+    sessions: sessionmaker[Session],
+    tenant_id: UUID,
+    *,
+    journal: Journal,
+    clock: Clock,
+    terms_of: Callable[[Session, UUID], Terms],
+) -> Recovered:
+    """Clean up after the dead: replay their journals, then take back what they held.
+
+    A worker whose journal is unlocked is dead, so its leases need not run out first. Everything
+    here can be interrupted and done again: a journal goes only when the database has it all.
+    `terms_of` tells a version's retry policy.
+    """
+    total = Recovered()
+    for dead in journal.abandoned():
+        failpoint("recover_before_replay")
+        total += _take_over(sessions, tenant_id, dead, clock, terms_of)
+        failpoint("recover_before_discard")
+        dead.discard()
+    with sessions() as session:
+        queued, in_doubt = delivery.expire(session, tenant_id, now=clock.now(), dead_worker=None)
+        session.commit()
+    return total + Recovered(queued=queued, in_doubt=in_doubt)
+
+
+def _take_over(
+    sessions: sessionmaker[Session],
+    tenant_id: UUID,
+    dead: AbandonedJournal,
+    clock: Clock,
+    terms_of: Callable[[Session, UUID], Terms],
+) -> Recovered:
+    with sessions() as session:
+        replayed = replay_all(session, tenant_id, dead.records(), terms_of)
+        failpoint("recover_before_expire")
+        queued, in_doubt = delivery.expire(
+            session, tenant_id, now=clock.now(), dead_worker=dead.worker
+        )
+        appending.free_leases_of(session, tenant_id, dead.worker)
+        session.commit()
+    return Recovered(replayed, queued, in_doubt)
+
+
+def replay_all(
+    session: Session,
+    tenant_id: UUID,
+    records: Iterable[JournalRecord],
+    terms_of: Callable[[Session, UUID], Terms],
+) -> int:
+    """Replay journalled replies; how many jobs heard of theirs only now."""
+    return sum(
+        replay(session, tenant_id, record, lambda version: terms_of(session, version))
+        for record in records
+    )
+
+
+def replay(
+    session: Session,
+    tenant_id: UUID,
+    record: JournalRecord,
+    terms_of: Callable[[UUID], Terms],
+) -> bool:
+    """Apply one journalled reply to its job, if it still waits for it or is in doubt."""
+    found = delivery.find_for_reply(session, tenant_id, record.job_id, record.fence)
+    if found is None:
+        return False
+    terms = terms_of(found.version_id)
+    reply = Reply(record.code, record.text)
+    attempted = settled(classify(reply), found, found.attempt_count, record.at, terms, reply=reply)
+    event = attempted.event
+    if found.send_status is SendStatus.IN_DOUBT:
+        # Evidence: it was taken, or it was refused. A "not now" is a refusal by now.
+        event = Event.FIND_EVIDENCE if event is Event.ACCEPTED else Event.FIND_REFUSAL
+    return delivery.apply_reply(
+        session,
+        tenant_id,
+        found,
+        record.fence,
+        event,
+        attempted.outcome,
+        reply=reply,
+        at=record.at,
+        due_at=attempted.due_at if event is Event.DEFERRED else None,
+        append_pending=terms.append_sent,
+    )

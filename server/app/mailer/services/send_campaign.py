@@ -1,0 +1,281 @@
+"""Send what a campaign has due, in this process, and take up what an interrupted run left."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.access.actor import Actor, require_scope
+from app.access.scopes import Scope
+from app.audit import log
+from app.db.models import WorkflowState
+from app.db.repositories import campaigns, delivery, jobs, versions
+from app.db.repositories.delivery import Claimed
+from app.mailer.domain.campaign import Campaign
+from app.mailer.domain.frame import Base64Cache
+from app.mailer.domain.job import OPEN, SendStatus
+from app.mailer.domain.retry import RetryPolicy
+from app.mailer.domain.window import next_open
+from app.mailer.ports import (
+    BlobStore,
+    Clock,
+    Envelope,
+    Journal,
+    MailTransport,
+    RateLimiter,
+    SecretBox,
+    ServerAccess,
+)
+from app.mailer.services.approved_bytes import ChangedAfterBuild, approved_bytes
+from app.mailer.services.engine import Engine, Lane
+from app.mailer.services.import_campaign import stored_campaign
+from app.mailer.services.recovery import Recovered, recover
+from app.mailer.services.server_access import SmtpOverrides, smtp_access, wants_sent_copy
+
+_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """The ports that sending needs."""
+
+    sessions: sessionmaker[Session]
+    blobs: BlobStore
+    limiter: RateLimiter
+    clock: Clock
+    box: SecretBox
+    connect: Callable[[ServerAccess], MailTransport]
+    overrides: SmtpOverrides
+
+
+@dataclass(slots=True)
+class SendReport:
+    """What a run did. `waiting` are still to be sent, the next of them at `next_due`."""
+
+    dry_run: bool
+    due: int = 0
+    outcomes: Counter[SendStatus] = field(default_factory=Counter)
+    recovered: Recovered = field(default_factory=Recovered)
+    stopped: str | None = None
+    hint: str = ""
+    interrupted: bool = False
+    waiting: int = 0
+    in_doubt: int = 0
+    next_due: datetime | None = None
+
+    @property
+    def has_findings(self) -> bool:
+        """Whether somebody has to look: not everything that was due is sent."""
+        left = self.waiting > 0 and not self.dry_run
+        failed = sum(self.outcomes[each] for each in self.outcomes if each is not SendStatus.SENT)
+        return bool(left or failed or self.stopped or self.interrupted or self.in_doubt)
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    retry: RetryPolicy
+    append_sent: bool
+
+
+def send_campaign(
+    outbox: Outbox,
+    actor: Actor,
+    campaign_id: UUID,
+    *,
+    journal: Journal,
+    limit: int | None,
+    rate_limit: bool,
+    stop: threading.Event,
+    on_start: Callable[[int], None],
+    on_done: Callable[[Claimed, SendStatus], None],
+) -> SendReport:
+    """Send what is due of all versions of a campaign, until done or `stop` is set.
+
+    First it cleans up after runs that died. `on_start` hears how many messages are due.
+    """
+    require_scope(actor, Scope.CAMPAIGN_SEND)
+    tenant_id = actor.tenant_id
+    report = SendReport(dry_run=False)
+    report.recovered = recover(
+        outbox.sessions,
+        tenant_id,
+        journal=journal,
+        clock=outbox.clock,
+        terms_of=lambda session, version: _terms(
+            stored_campaign(versions.get(session, tenant_id, version), outbox.box)
+        ),
+    )
+    due = _due_versions(outbox, tenant_id, campaign_id)
+    report.due = sum(count for _version, count in due)
+    on_start(report.due if limit is None else min(limit, report.due))
+    engine = Engine(
+        outbox.sessions,
+        blobs=outbox.blobs,
+        limiter=outbox.limiter,
+        journal=journal,
+        clock=outbox.clock,
+    )
+    left = limit
+    for version_id, _count in due:
+        lane = _lane(outbox, tenant_id, campaign_id, version_id, rate_limit=rate_limit)
+        if (opens := lane.opens()) is not None:
+            report.stopped = f"The send window is closed; it opens at {opens:%Y-%m-%d %H:%M} UTC."
+            break
+        tally = engine.run(lane, stop=stop, limit=left, on_done=on_done)
+        report.outcomes += tally.outcomes
+        if left is not None:
+            left -= tally.outcomes.total()
+        report.stopped, report.hint = tally.stopped, tally.hint
+        if report.stopped or stop.is_set() or left == 0:
+            break
+    report.interrupted = stop.is_set()
+    _finish(outbox, actor, campaign_id, report)
+    return report
+
+
+def rehearse_sending(
+    outbox: Outbox,
+    actor: Actor,
+    campaign_id: UUID,
+    transport: MailTransport,
+    *,
+    limit: int | None,
+    on_start: Callable[[int], None],
+    on_done: Callable[[Claimed, SendStatus], None],
+) -> SendReport:
+    """Read back every due message, prove its bytes, and hand it to a recording transport.
+
+    Nothing is claimed, nothing changes, nobody is told.
+    """
+    require_scope(actor, Scope.CAMPAIGN_SEND)
+    tenant_id = actor.tenant_id
+    report = SendReport(dry_run=True)
+    due = _due_versions(outbox, tenant_id, campaign_id)
+    report.due = sum(count for _version, count in due)
+    on_start(report.due if limit is None else min(limit, report.due))
+    cache = Base64Cache()
+    left = report.due if limit is None else min(limit, report.due)
+    for version_id, _count in due:
+        after = -1
+        while left > 0:
+            with outbox.sessions() as session:
+                page = delivery.due_page(
+                    session,
+                    tenant_id,
+                    version_id,
+                    outbox.clock.now(),
+                    after=after,
+                    limit=min(_PAGE, left),
+                )
+                frames = [delivery.frame_of(session, tenant_id, job.id) for _at, job in page]
+            if not page:
+                break
+            for (position, job), frame in zip(page, frames, strict=True):
+                after = position
+                left -= 1
+                try:
+                    chunks = approved_bytes(
+                        job, frame, lambda ref: outbox.blobs.get(tenant_id, ref), cache
+                    )
+                except ChangedAfterBuild:
+                    status = SendStatus.FAILED
+                else:
+                    envelope = Envelope(job.envelope_from, job.recipients, job.needs_smtputf8)
+                    transport.stage(envelope, job.size, chunks)
+                    transport.finish()
+                    status = SendStatus.SENT
+                report.outcomes[status] += 1
+                on_done(job, status)
+    return report
+
+
+def _due_versions(outbox: Outbox, tenant_id: UUID, campaign_id: UUID) -> list[tuple[UUID, int]]:
+    """The versions of a campaign that have messages due, oldest first, with how many."""
+    now = outbox.clock.now()
+    with outbox.sessions() as session:
+        campaigns.get(session, tenant_id, campaign_id)
+        found = [
+            (version.id, delivery.due_count(session, tenant_id, version.id, now))
+            for version in reversed(versions.of_campaign(session, tenant_id, campaign_id))
+        ]
+    return [(version_id, count) for version_id, count in found if count]
+
+
+def _lane(
+    outbox: Outbox, tenant_id: UUID, campaign_id: UUID, version_id: UUID, *, rate_limit: bool
+) -> Lane:
+    with outbox.sessions() as session:
+        campaign = stored_campaign(versions.get(session, tenant_id, version_id), outbox.box)
+    access = smtp_access(campaign, outbox.overrides)
+    terms = _terms(campaign)
+    window = campaign.delivery.send_window
+
+    def opens() -> datetime | None:
+        now = outbox.clock.now()
+        opening = next_open(window, now)
+        return opening if opening > now else None
+
+    return Lane(
+        tenant_id=tenant_id,
+        version_id=version_id,
+        rate_key=f"campaign:{campaign_id}",
+        per_minute=campaign.delivery.rate_limit.messages_per_minute if rate_limit else None,
+        concurrency=campaign.delivery.rate_limit.concurrency,
+        retry=terms.retry,
+        append_sent=terms.append_sent,
+        connect=lambda: outbox.connect(access),
+        opens=opens,
+    )
+
+
+def _terms(campaign: Campaign) -> _Terms:
+    retry = campaign.delivery.retry
+    return _Terms(
+        RetryPolicy(
+            max_attempts=retry.max_attempts,
+            backoff=timedelta(seconds=retry.backoff_seconds),
+            max_age=timedelta(hours=retry.max_age_hours),
+        ),
+        wants_sent_copy(campaign),
+    )
+
+
+def _finish(outbox: Outbox, actor: Actor, campaign_id: UUID, report: SendReport) -> None:
+    """What is left now, the versions' states, and the audit entry."""
+    now = outbox.clock.now()
+    with outbox.sessions() as session:
+        for version in versions.of_campaign(session, actor.tenant_id, campaign_id):
+            counts = jobs.counts(session, actor.tenant_id, version.id)
+            waiting = sum(counts.send[status] for status in OPEN)
+            report.waiting += waiting
+            report.in_doubt += counts.send[SendStatus.IN_DOUBT]
+            if version.workflow_state in (WorkflowState.QUEUED, WorkflowState.SENDING):
+                version.workflow_state = (
+                    WorkflowState.SENDING if waiting else WorkflowState.COMPLETED
+                )
+        report.next_due = delivery.next_due(session, actor.tenant_id, campaign_id)
+        if report.outcomes or report.recovered:
+            log.record(
+                session,
+                actor,
+                "campaign.sent",
+                "campaign",
+                campaign_id,
+                {
+                    "outcomes": {status.value: n for status, n in report.outcomes.items()},
+                    "replayed": report.recovered.replayed,
+                    "queued_again": report.recovered.queued,
+                    "found_in_doubt": report.recovered.in_doubt,
+                    "waiting": report.waiting,
+                    "stopped": report.stopped,
+                    "interrupted": report.interrupted,
+                },
+                now,
+            )
+        session.commit()

@@ -1,0 +1,183 @@
+"""The installation's settings: one frozen object, read once from the environment and `.env`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.mailer.domain.errors import ConfigurationError
+from app.mailer.ports import Security
+
+#: The folder that holds `app`, `alembic` and, unless told otherwise, `var`.
+SERVER = Path(__file__).resolve().parents[1]
+
+#: Known to everyone who reads this file, so good for nothing but development.
+DEVELOPMENT_MASTER_KEY_B64 = "bXVsdGltYWlsZXIgZGV2ZWxvcG1lbnQga2V5ISEhISE="
+DEVELOPMENT_API_KEY = "dev-multimailer-api-key"
+
+_MASTER_KEY_BYTES = 32
+_MAKE_KEY = 'python -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"'
+_PSYCOPG = "postgresql+psycopg"
+#: Variables whose values may not show in an error.
+_SECRET = {"DATABASE_URL", "MASTER_KEY_B64", "DEV_API_KEY", "MULTIMAILER_SMTP_PASSWORD"}
+
+
+class AppEnv(StrEnum):
+    """Where this runs. Development secrets are taken in `dev` alone."""
+
+    DEV = "dev"
+    TEST = "test"
+    PRODUCTION = "production"
+
+
+class Settings(BaseSettings):
+    """Every setting of the program; names of variables are the fields' names in upper case.
+
+    Relative paths, those in a SQLite URL too, start at the folder `server`. An empty variable
+    counts as unset, but an empty `DEV_API_KEY` means that there is no development key. `load`
+    raises `ConfigurationError` with every fault at once; no secret shows in it, nor in a repr.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        env_file=(SERVER.parent / ".env", SERVER / ".env"),
+        env_file_encoding="utf-8",
+        hide_input_in_errors=True,
+        populate_by_name=True,
+    )
+
+    app_env: AppEnv = AppEnv.DEV
+    #: May hold a password, hence no repr.
+    database_url: str = Field(default="sqlite:///var/multimailer.db", repr=False)
+    blob_dir: Path = Path("var/blobs")
+    journal_dir: Path = Path("var/journal")
+    master_key_b64: SecretStr = SecretStr("")
+    dev_api_key: SecretStr | None = None
+
+    #: Where set, these override what the campaign or the stored account says.
+    smtp_host: str | None = Field(default=None, validation_alias="MULTIMAILER_SMTP_HOST")
+    smtp_port: int | None = Field(
+        default=None, ge=1, le=65535, validation_alias="MULTIMAILER_SMTP_PORT"
+    )
+    smtp_security: Security | None = Field(
+        default=None, validation_alias="MULTIMAILER_SMTP_SECURITY"
+    )
+    smtp_username: str | None = Field(default=None, validation_alias="MULTIMAILER_SMTP_USERNAME")
+    smtp_password: SecretStr | None = Field(
+        default=None, validation_alias="MULTIMAILER_SMTP_PASSWORD"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_unset(cls, values: Mapping[str, object]) -> dict[str, object]:
+        return {key: value for key, value in values.items() if value != "" or key == "dev_api_key"}
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        scheme, _, rest = url.partition("://")
+        if scheme in ("sqlite", "sqlite+pysqlite"):
+            path = rest.removeprefix("/")
+            if not rest.startswith("/") or path.partition("?")[0] in ("", ":memory:"):
+                raise ValueError(
+                    "needs the path of a file: sqlite:///var/multimailer.db, or with four slashes "
+                    "for an absolute path"
+                )
+            return f"sqlite:///{SERVER / path}"
+        if scheme in ("postgresql", "postgres", _PSYCOPG):
+            if not urlsplit(f"{_PSYCOPG}://{rest}").path.strip("/"):
+                raise ValueError("names no database: postgresql+psycopg://user:password@host/name")
+            return f"{_PSYCOPG}://{rest}"
+        raise ValueError(
+            "must begin with sqlite:/// (a file) or postgresql+psycopg:// (Postgres 15 or later)"
+        )
+
+    @field_validator("blob_dir", "journal_dir")
+    @classmethod
+    def _from_server(cls, path: Path) -> Path:
+        return SERVER / path
+
+    @field_validator("master_key_b64")
+    @classmethod
+    def _whole_key(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        text = value.get_secret_value()
+        env = info.data.get("app_env", AppEnv.DEV)
+        if env is AppEnv.DEV and not text:
+            return SecretStr(DEVELOPMENT_MASTER_KEY_B64)
+        if env is not AppEnv.DEV and text in ("", DEVELOPMENT_MASTER_KEY_B64):
+            raise ValueError(
+                f"needs a key of its own with APP_ENV={env}. Make one with: {_MAKE_KEY}"
+            )
+        try:
+            length = len(base64.b64decode(text, validate=True))
+        except (binascii.Error, ValueError):
+            length = 0
+        if length != _MASTER_KEY_BYTES:
+            raise ValueError(
+                f"must be {_MASTER_KEY_BYTES} bytes in base64. Make one with: {_MAKE_KEY}"
+            )
+        return value
+
+    @field_validator("dev_api_key")
+    @classmethod
+    def _development_only(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        env = info.data.get("app_env", AppEnv.DEV)
+        if env is AppEnv.DEV and value is None:
+            return SecretStr(DEVELOPMENT_API_KEY)
+        if value is None or not value.get_secret_value():
+            return None
+        if env is not AppEnv.DEV:
+            raise ValueError(f"is for APP_ENV=dev alone, and this is {env}: remove it")
+        return value
+
+    @classmethod
+    def load(cls) -> Self:
+        """Reads the environment; raises `ConfigurationError` that names every faulty variable."""
+        try:
+            return cls()
+        except ValidationError as error:
+            lines = [f"  - {_sentence(fault)}" for fault in error.errors()]
+        raise ConfigurationError(
+            "\n".join(["The settings are not usable:", *lines]),
+            "\nCorrect these in the environment or in .env.",
+        )
+
+    @cached_property
+    def master_key(self) -> bytes:
+        """The 32 bytes that everything secret is sealed with."""
+        return base64.b64decode(self.master_key_b64.get_secret_value())
+
+    @property
+    def is_dev(self) -> bool:
+        return self.app_env is AppEnv.DEV
+
+
+def _sentence(fault: ErrorDetails) -> str:
+    name = str(fault["loc"][0]).upper()
+    text = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    shown = "" if name in _SECRET else f" (it is {fault['input']!r})"
+    return f"{name} {text}{shown}"
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read once; tests call `get_settings.cache_clear()`."""
+    return Settings.load()
