@@ -1,7 +1,7 @@
 """Named places where a test can make the program die, to prove what a crash there does.
 
-`FAILPOINTS=after_dot:exit` ends the process at that place as SIGKILL would; `name:raise` raises;
-`name:exit@3` waits for the third visit. In production the variable is ignored.
+`FAILPOINTS=after_dot:exit` ends the process at that place as SIGKILL would; `name:stop` freezes it as
+SIGSTOP would; `name:raise` raises; `name:exit@3` waits for the third visit. In production the variable is ignored.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+
+
+_ACTIONS = ("exit", "stop", "raise")
 
 
 class FailpointReached(Exception):
@@ -21,7 +24,9 @@ def _parse(text: str) -> dict[str, tuple[str, int]]:
     for item in filter(None, text.split(",")):
         name, _, action = item.partition(":")
         action, _, visit = action.partition("@")
-        armed[name.strip()] = (action or "exit", int(visit or 1))
+        if action not in _ACTIONS:
+            raise ValueError(f"FAILPOINTS: {item!r} has no action of {', '.join(_ACTIONS)}.")
+        armed[name.strip()] = (action, int(visit or 1))
     return armed
 
 

@@ -211,6 +211,7 @@ def upgrade() -> None:
         sa.Column("media_type", sa.Text(), nullable=False),
         sa.Column("size", ROW_NUMBER, nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("archive", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["job_id"], ["jobs.id"], name=op.f("fk_attachments_job_id_jobs"), ondelete="CASCADE"
         ),

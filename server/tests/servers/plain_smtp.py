@@ -33,12 +33,17 @@ class _Keeper:
             )
         )
         if self.folder is not None:
-            (self.folder / f"{len(self.messages):05}.eml").write_bytes(data)
+            kept = self.folder / f"{len(self.messages):05}.eml"
+            kept.with_suffix(".rcpt").write_text("\n".join(envelope.rcpt_tos), "utf-8")
+            kept.write_bytes(data)
         return "250 2.0.0 kept"
 
 
 class AiosmtpdServer:
-    """Takes every message without AUTH or TLS; `messages` and `folder` as in `SmtpServer`."""
+    """Takes every message without AUTH or TLS; `messages` and `folder` as in `SmtpServer`.
+
+    Beside each message in `folder` stands its envelope: 00001.rcpt has a recipient on each line.
+    """
 
     host = "127.0.0.1"
 

@@ -139,3 +139,5 @@ class JobAttachment(Base):
     media_type: Mapped[str]
     size: Mapped[int] = mapped_column(RowNumber)
     sha256: Mapped[str] = mapped_column(String(64))
+    #: The archive that the file travels in; only the archive itself is in the blob store then.
+    archive: Mapped[str | None]

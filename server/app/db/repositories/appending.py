@@ -127,14 +127,24 @@ def record(
     now: datetime,
     folder: str | None,
     error: str | None,
+    waits: bool = False,
 ) -> bool:
-    """Write down how filing a copy ended. False where another worker took over meanwhile."""
+    """Write down how filing a copy ended. False where another worker took over meanwhile.
+
+    A copy that may be there, and one that the account and not the message kept out (`waits`),
+    stay pending: the next run looks for them first.
+    """
     done = outcome in (AppendAttemptOutcome.APPENDED, AppendAttemptOutcome.ALREADY_THERE)
+    if done:
+        status = ImapStatus.APPENDED
+    else:
+        unknown = outcome is AppendAttemptOutcome.UNKNOWN
+        status = ImapStatus.PENDING if unknown or waits else ImapStatus.FAILED
     result = session.execute(
         update(Job)
         .where(Job.tenant_id == tenant_id, Job.id == job.id, Job.append_worker == worker)
         .values(
-            imap_status=ImapStatus.APPENDED if done else ImapStatus.FAILED,
+            imap_status=status,
             appended_at=now if done else None,
             append_error=error,
             append_attempt_count=Job.append_attempt_count + 1,

@@ -26,7 +26,10 @@ _CHUNK = 1000
 
 @dataclass(frozen=True, slots=True)
 class NewAttachment:
-    """A file of a message: which rule took it, where from (relative to the base), and its blob."""
+    """A file of a message: which rule took it, where from (relative to the base), and its blob.
+
+    `archive` names the archive that it travels in, if it does.
+    """
 
     rule: str
     path: str
@@ -34,6 +37,7 @@ class NewAttachment:
     media_type: str
     size: int
     sha256: str
+    archive: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,4 +291,5 @@ def _attachment(
         "media_type": attachment.media_type,
         "size": attachment.size,
         "sha256": attachment.sha256,
+        "archive": attachment.archive,
     }

@@ -87,7 +87,7 @@ def left_out(session: Session, gate: Gate) -> LeftOut:
             and_(Job.build_status == EntryState.NEEDS_REVIEW, Job.decision.is_(None)),
             "needs_review",
         ),
-        (_sent_elsewhere(gate), "already_sent"),
+        (sent_elsewhere(gate), "already_sent"),
         else_="warnings_left_out",
     )
     counted = session.execute(
@@ -119,11 +119,12 @@ def _passes(gate: Gate) -> ColumnElement[bool]:
         Job.send_status.in_(sources_of(Event.QUEUE)),
         Job.sha256.is_not(None),
         or_(*pairs),
-        ~_sent_elsewhere(gate),
+        ~sent_elsewhere(gate),
     )
 
 
-def _sent_elsewhere(gate: Gate) -> ColumnElement[bool]:
+def sent_elsewhere(gate: Gate) -> ColumnElement[bool]:
+    """Whether another version of the campaign sent a job's entry, or is sending it."""
     if not gate.leave_out_sent:
         # A condition that no row meets, where a bare false would not compile everywhere.
         return Job.id.is_(None)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
-from app.mailer.domain.errors import BlobMissing, StorageFailed
+from app.mailer.domain.errors import BlobDamaged, BlobMissing, StorageFailed
 from app.mailer.ports import BlobRef
 
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -57,7 +57,7 @@ class FolderBlobStore:
                     f"The blob {ref.sha256} is not in the blob folder.", "Build the campaign again."
                 ) from None
         if len(data) != ref.size or hashlib.sha256(data).hexdigest() != ref.sha256:
-            raise BlobMissing(
+            raise BlobDamaged(
                 f"The blob {ref.sha256} is damaged: its bytes are not the ones that were stored.",
                 "Check the disk, then build the campaign again.",
             )

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 import stat
 from pathlib import Path
 
 from app.mailer.adapters.file_tree import DiskFileTree
 from app.mailer.adapters.sources import open_source
+from app.mailer.adapters.text_encoding import (
+    BadByte,
+    OtherMark,
+    UnknownEncoding,
+    ZeroBytes,
+    encoding_of,
+)
 from app.mailer.domain.campaign import Source
 from app.mailer.domain.entries import named_source
 from app.mailer.domain.rows import Table
@@ -16,11 +22,6 @@ from app.mailer.ports import FileFault, FileTree
 
 #: Templates and images; larger ones are a mistake.
 MAX_BYTES = 32 * 1024 * 1024
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 
 
 class DiskCampaignFiles:
@@ -28,32 +29,38 @@ class DiskCampaignFiles:
 
     def __init__(self, folder: Path, own: Path | None = None) -> None:
         self._folder = folder.resolve()
-        self._used: set[Path] = {own.resolve()} if own is not None else set()
+        self._used: set[Path] = {own} if own is not None else set()
 
     def text(self, path: str, encoding: str) -> str:
-        """A template's text: by its byte order mark, else UTF-8, else cp1252; or as told."""
+        """A template's text; `auto` as `text_encoding` finds it, a byte order mark left out."""
         data = self.data(path)
         try:
-            if encoding != "auto":
-                return data.decode(encoding)
-            for mark, marked in _MARKS:
-                if data.startswith(mark):
-                    return data.decode(marked)
-            try:
-                return data.decode("utf-8")
-            except UnicodeDecodeError:
-                return data.decode("cp1252")
-        except LookupError as error:
+            return data.decode(encoding_of(data, encoding)).removeprefix("\ufeff")
+        except UnknownEncoding as error:
             raise FileFault(
                 "wrong-encoding",
-                f"There is no encoding “{encoding}”.",
+                f"{path}: there is no encoding “{encoding}”.",
                 "Use auto, utf-8, cp1252 or another name that Python knows.",
             ) from error
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
+        except OtherMark as error:
             raise FileFault(
                 "wrong-encoding",
-                f"{path}, line {line}: the byte 0x{data[error.start]:02X} is not {error.encoding}.",
+                f"{path} begins with the byte order mark of {error.marked}, but the campaign says "
+                f"{encoding}.",
+                "Set its `encoding` to auto.",
+            ) from error
+        except ZeroBytes as error:
+            raise FileFault(
+                "wrong-encoding",
+                f"{path} holds zero bytes, so it is not {error.encoding} text.",
+                "Save the file as UTF-8.",
+            ) from error
+        except BadByte as error:
+            line = data.count(b"\n", 0, error.offset) + 1
+            raise FileFault(
+                "wrong-encoding",
+                f"{path}, line {line}: the byte 0x{data[error.offset]:02X} is not "
+                f"{error.encoding}.",
                 "Save the file as UTF-8, or name its encoding.",
             ) from error
 
@@ -102,9 +109,8 @@ class DiskCampaignFiles:
 
     def used_below(self, tree: FileTree) -> set[str]:
         root = Path(tree.root)
-        return {
-            path.relative_to(root).as_posix() for path in self._used if path.is_relative_to(root)
-        }
+        used = [path.resolve() for path in self._used]
+        return {path.relative_to(root).as_posix() for path in used if path.is_relative_to(root)}
 
 
 def _fault(full: Path, path: str, error: OSError) -> FileFault:

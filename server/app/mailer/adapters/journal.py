@@ -8,6 +8,7 @@ dot leaves and never after it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
@@ -20,11 +21,16 @@ import orjson
 
 from app.mailer.ports import AbandonedJournal, JournalRecord
 
-#: Set aside at once; also the most that a crash leaves unused.
-_CHUNK = 64 * 1024
 #: The longest reply text that is kept: enough for any server's explanation.
-_LONGEST_TEXT = 4_000
+_LONGEST_TEXT = 1_000
+#: No record is longer, with every character of the text escaped.
+_LONGEST_RECORD = 8 * 1024
+#: Set aside ahead of each dot: a record for each connection that a campaign may have (100).
+_AHEAD = 128 * _LONGEST_RECORD
+#: Set aside at once, so that a file is rarely enlarged.
+_CHUNK = 2 * _AHEAD
 _SUFFIX = ".journal"
+_CLOSED = -1
 
 
 class FileJournal:
@@ -48,7 +54,10 @@ class FileJournal:
 
     def check(self) -> None:
         with self._lock:
-            self._reserve(16 * 1024)
+            if self._end + _AHEAD > self._reserved:
+                os.posix_fallocate(self._open(), self._end, _CHUNK)
+                os.fsync(self._fd)
+                self._reserved = self._end + _CHUNK
 
     def record(self, record: JournalRecord) -> None:
         line = orjson.dumps(
@@ -61,8 +70,14 @@ class FileJournal:
             }
         )
         with self._lock:
-            self._end += os.pwrite(self._fd, line + b"\n", self._end)
+            rest = memoryview(line + b"\n")
+            end = self._end
+            while rest:
+                written = os.pwrite(self._open(), rest, end)
+                rest, end = rest[written:], end + written
+            # After a failure the next record takes the same place, so that no torn one is in front.
             os.fdatasync(self._fd)
+            self._end = end
 
     def abandoned(self) -> Iterator[AbandonedJournal]:
         for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
@@ -76,15 +91,19 @@ class FileJournal:
                     journal.release()
 
     def close(self, *, settled: bool) -> None:
-        if settled:
-            self._path.unlink(missing_ok=True)
-        os.close(self._fd)
+        with self._lock:
+            if self._fd == _CLOSED:
+                return
+            if settled:
+                self._path.unlink(missing_ok=True)
+            os.close(self._fd)
+            self._fd = _CLOSED
 
-    def _reserve(self, more: int) -> None:
-        if self._end + more > self._reserved:
-            os.posix_fallocate(self._fd, self._end, _CHUNK)
-            os.fsync(self._fd)
-            self._reserved = self._end + _CHUNK
+    def _open(self) -> int:
+        """The file, as long as it is ours: its number may be another file's after `close`."""
+        if self._fd == _CLOSED:
+            raise OSError(errno.EBADF, "the journal is closed")
+        return self._fd
 
 
 class _Abandoned:

@@ -233,7 +233,7 @@ def _refuse_recipients(
         # 354 here: the server waits for text, and a lone dot would be an empty letter to those
         # whom it did accept (RFC 2920, 3.1). Hanging up delivers nothing.
         try:
-            hang_up = session.reply(Stage.DATA).code == 1
+            hang_up = session.reply(Stage.DATA).code // 100 not in (4, 5)
         except TransportFailure:
             hang_up = True
     _end_transaction(session, hang_up=hang_up)

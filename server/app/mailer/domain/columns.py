@@ -12,8 +12,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from app.mailer.domain.campaign import Field, Source
+from app.mailer.domain.campaign.json_text import escaped
 from app.mailer.domain.codes import CODES
-from app.mailer.domain.entries import LocalFields, pointer_token, shown, suggestion
+from app.mailer.domain.entries import LocalFields, shown, suggestion
 from app.mailer.domain.issues import Issue
 
 ALIASES = {
@@ -119,7 +120,7 @@ class _Plan:
             name = declared.name
             if name in given:
                 position = (
-                    self._position(given[name], f"{_MAPPING}/values/{pointer_token(name)}")
+                    self._position(given[name], f"{_MAPPING}/values/{escaped(name)}")
                     if given[name]
                     else None
                 )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from app.mailer.domain.campaign import EntrySpec, Field, MailboxSpec, Rule, Source
+from app.mailer.domain.campaign.json_text import escaped
 from app.mailer.domain.codes import CODES
 from app.mailer.domain.fields import BadCell, read_cell
 from app.mailer.domain.issues import Issue
@@ -159,7 +160,7 @@ def entries_from_inline(specs: Iterable[EntrySpec], fields: LocalFields) -> Iter
         base = f"{entry.pointer}/values"
 
         def place(name: str, base: str = base) -> tuple[str, str]:
-            return f"{base}/{pointer_token(name)}", f"The value “{name}”"
+            return f"{base}/{escaped(name)}", f"The value “{name}”"
 
         for name in raw:
             if name not in fields.names:
@@ -232,11 +233,6 @@ def suggestion(wrong: str, known: Iterable[str]) -> str:
     """A hint that names the nearest known name, or ""."""
     near = nearest(wrong, known)
     return f"Did you mean “{near}”?" if near else ""
-
-
-def pointer_token(name: str) -> str:
-    """A name as one token of a JSON Pointer (RFC 6901, 3)."""
-    return name.replace("~", "~0").replace("/", "~1")
 
 
 def named_source(source: Source) -> Source:

@@ -1,29 +1,16 @@
-"""The check of one entry: its people, its texts, its rules, and every fault in them."""
+"""The check of one entry: its people and its texts, and every fault in them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from app.mailer.domain.attachments import (
-    RenderedRule,
-    safe_base_dir,
-    safe_pattern,
-)
 from app.mailer.domain.campaign import MailboxSpec
-from app.mailer.domain.codes import CODES
-from app.mailer.domain.compiled import (
-    CompiledCampaign,
-    CompiledRule,
-    MailboxTemplate,
-    Text,
-    compile_mailbox,
-    compile_rules,
-    problem_issue,
-)
+from app.mailer.domain.compiled import CompiledCampaign, MailboxTemplate, Text
+from app.mailer.domain.compiling import compile_mailbox, problem_issue
 from app.mailer.domain.entries import Entry
-from app.mailer.domain.errors import UnsafePath
-from app.mailer.domain.issues import Issue, Severity
-from app.mailer.domain.letter import Letter, subject_of, values_of, wants_archive
+from app.mailer.domain.findings import Findings, listed
+from app.mailer.domain.issues import Severity
+from app.mailer.domain.letter import Letter, subject_of, wants_archive
 from app.mailer.domain.mailbox import (
     HeaderInjection,
     InvalidMailbox,
@@ -31,17 +18,13 @@ from app.mailer.domain.mailbox import (
     control_character,
     parse_mailbox,
 )
-from app.mailer.domain.placeholders import (
-    Template,
-    TemplateFailed,
-    compile_template,
-    escape_glob,
-)
+from app.mailer.domain.placeholders import TemplateFailed
 from app.mailer.domain.recipients import (
     Lists,
     OwnLists,
     combine,
     only_test_recipients,
+    shared_copies,
 )
 
 
@@ -52,29 +35,8 @@ def check_letter(compiled: CompiledCampaign, entry: Entry) -> Letter:
     return _Check(compiled, entry).letter()
 
 
-def rendered_rules(compiled: CompiledCampaign, letter: Letter) -> tuple[RenderedRule, ...]:
-    """The letter's attachment rules filled in; one that cannot be is an issue and left out."""
-    check = _Check(compiled, letter.entry)
-    rules = tuple(rule for each in check.rules() if (rule := check.rendered_rule(each)) is not None)
-    if letter.entry.active:
-        letter.issues.extend(check.judged())
-    return rules
-
-
-class _Check:
-    """The work on one entry; what it finds is gathered before the policy is applied."""
-
-    def __init__(self, compiled: CompiledCampaign, entry: Entry) -> None:
-        self._compiled = compiled
-        self._entry = entry
-        self._values = values_of(compiled, entry)
-        self._missing: dict[str, list[str]] = {}
-        self._hard: list[Issue] = []
-        self.found: list[Issue] = []
-
-    def judged(self) -> list[Issue]:
-        """What was found, by the campaign's policy, but for what blocks under any policy."""
-        return [*self._compiled.judge(self.found), *self._hard]
+class _Check(Findings):
+    """The work on one entry."""
 
     def letter(self) -> Letter:
         compiled, entry = self._compiled, self._entry
@@ -86,7 +48,7 @@ class _Check:
         lists = wanted
         if compiled.test_recipients is not None:
             lists = only_test_recipients(wanted, compiled.test_recipients)
-        self._recipients(sender, wanted, lists)
+        self._recipients(sender, global_, wanted, lists)
         self._texts()
         self._archive()
         self._report_missing()
@@ -148,12 +110,15 @@ class _Check:
         if missing := [name for part in parts for name in part.missing(self._values)]:
             self._missing_hard(missing, "The mailbox", pointer)
             return None
-        email = template.email.render(self._values).strip()
+        email = self._rendered(template.email, "The mailbox", pointer)
+        if email is None:
+            return None
         if template.name is None:
-            return self._parsed(email, pointer, code)
-        return self._parsed(
-            {"email": email, "name": template.name.render(self._values)}, pointer, code
-        )
+            return self._parsed(email.strip(), pointer, code)
+        name = self._rendered(template.name, "The mailbox", pointer)
+        if name is None:
+            return None
+        return self._parsed({"email": email.strip(), "name": name}, pointer, code)
 
     def _parsed(self, spec: MailboxSpec, pointer: str, code: str) -> Mailbox | None:
         try:
@@ -174,7 +139,9 @@ class _Check:
             )
         return None
 
-    def _recipients(self, sender: Mailbox | None, wanted: Lists, lists: Lists) -> None:
+    def _recipients(
+        self, sender: Mailbox | None, global_: Lists, wanted: Lists, lists: Lists
+    ) -> None:
         if not (wanted.to or wanted.cc or wanted.bcc):
             self._add(
                 "no-recipient",
@@ -194,6 +161,15 @@ class _Check:
                 f"{len(wanted.to)} people stand in To and see one another and this letter.",
                 "Give each an entry of their own, or use bcc.",
             )
+        # Warned of once for the campaign; what asks for more than that is asked of each letter.
+        grave = self._compiled.severity_of("shared-copy") in (Severity.REVIEW, Severity.EXCLUDE)
+        if grave and sender is not None:
+            for copy in shared_copies(sender, global_, wanted).outside:
+                self._add(
+                    "shared-copy",
+                    f"{copy.address} is outside {sender.domain} and gets a copy of this letter.",
+                    "Take it out, unless they may read every letter of this campaign.",
+                )
 
     # ------------------------------------------------------------ texts
 
@@ -202,16 +178,17 @@ class _Check:
         subject = subject_of(compiled, entry)
         if entry.subject is not None and subject is not None:
             for problem in subject.problems:
-                self.found.append(problem_issue(problem, f"{entry.pointer}/subject", entry.id))
-        filled = self._fill(subject, "the subject", "/template/subject")
+                self.found.append(problem_issue(problem, self._subject_pointer(), entry.id))
+        filled = self._fill(subject, "the subject", self._subject_pointer())
         if filled is not None and (named := control_character(filled)):
-            self._injection("The subject", named)
+            self._injection("The subject", named, subject.names if subject else ())
         self._fill(compiled.text, "the text", "/template/text")
         self._fill(compiled.html, "the HTML", "/template/html")
         for name, template in compiled.headers:
             self._note_missing(template.missing(self._values), f"the header {name}")
-            if named := control_character(template.render(self._values)):
-                self._injection(f"The header {name}", named)
+            filled = self._rendered(template, f"The header {name}", "/delivery/headers")
+            if filled is not None and (named := control_character(filled)):
+                self._injection(f"The header {name}", named, template.names)
 
     def _fill(self, text: Text | None, what: str, pointer: str) -> str | None:
         if text is None or text.problems:
@@ -220,67 +197,25 @@ class _Check:
         try:
             return text.render(self._values, self._entry.rows)
         except TemplateFailed as error:
-            self._add("bad-template", f"In {what}: {error}", pointer=pointer)
+            self._failed(what, error, pointer)
             return None
 
-    def _injection(self, what: str, named: str) -> None:
+    def _subject_pointer(self) -> str:
+        own = self._entry.subject is not None
+        return f"{self._entry.pointer}/subject" if own else "/template/subject"
+
+    def _injection(self, what: str, named: str, names: Iterable[str]) -> None:
+        values = self._values
+        guilty = [
+            f"“{name}”"
+            for name in sorted(names)
+            if control_character(values.local.get(name, "") + values.global_.get(name, ""))
+        ]
+        whose = f"the value of {listed(guilty)}" if guilty else "the template"
         self._add(
             "header-injection",
-            f"{what} would hold {named} from a value.",
-            "Remove the line break or control character from the value.",
-        )
-
-    # ------------------------------------------------------------ files
-
-    def rules(self) -> Iterable[CompiledRule]:
-        entry, compiled = self._entry, self._compiled
-        if entry.rules is None:
-            return compiled.rules
-        own = compile_rules(
-            entry.rules,
-            f"{entry.pointer}/attachments",
-            self._template,
-            own=True,
-            secret_names=compiled.secret_names,
-        )
-        if compiled.campaign.recipients.combine.attachments:
-            return (*compiled.rules, *own)
-        return own
-
-    def rendered_rule(self, compiled_rule: CompiledRule) -> RenderedRule | None:
-        if any(template.problems for template in compiled_rule.templates):
-            return None
-        rule, values = compiled_rule.rule, self._values
-        pointer = compiled_rule.pointer
-        what = f'The rule "{compiled_rule.label}"'
-        paths = (compiled_rule.base_dir, compiled_rule.pattern)
-        if missing := [name for template in paths for name in template.missing(values)]:
-            self._missing_hard(missing, what, pointer)
-            return None
-        named = (compiled_rule.filename,) if compiled_rule.filename else ()
-        for template in (*named, *compiled_rule.expect_text):
-            self._note_missing(template.missing(values), f'the rule "{compiled_rule.label}"')
-        self._report_missing()
-        try:
-            base_dir = safe_base_dir(compiled_rule.base_dir.render(values))
-            pattern = safe_pattern(compiled_rule.pattern.render(values, escape_glob))
-        except UnsafePath as error:
-            self._add("path-outside-base", f"{what}: {error.message}", error.hint, pointer=pointer)
-            return None
-        return RenderedRule(
-            label=compiled_rule.label,
-            pointer=pointer,
-            base_dir=base_dir,
-            pattern=pattern,
-            include_subdirs=rule.include_subdirs,
-            required=rule.required,
-            allow_multiple=rule.allow_multiple,
-            on_missing=rule.on_missing,
-            on_ambiguous=rule.on_ambiguous,
-            filename=compiled_rule.filename.render(values) if compiled_rule.filename else None,
-            expect_text=tuple(text.render(values) for text in compiled_rule.expect_text),
-            personal=compiled_rule.personal,
-            confidential=compiled_rule.confidential,
+            f"{what} would hold {named} from {whose}.",
+            "Remove the line break or control character.",
         )
 
     def _archive(self) -> None:
@@ -295,69 +230,10 @@ class _Check:
                 continue
             if missing := template.missing(self._values):
                 self._missing_hard(missing, what, "/attachments/zip")
-
-    # ------------------------------------------------------------ findings
-
-    def _template(self, source: str, pointer: str) -> Template:
-        template = compile_template(source, self._compiled.declared)
-        self.found.extend(
-            problem_issue(problem, pointer, self._entry.id) for problem in template.problems
-        )
-        return template
-
-    def _note_missing(self, names: Iterable[str], where: str) -> None:
-        for name in names:
-            self._missing.setdefault(name, []).append(where)
-
-    def _report_missing(self) -> None:
-        """One issue for each empty value, however many texts use it."""
-        for name, places in self._missing.items():
-            if name in self._compiled.local_fields.needed:
-                # Said already, where the entry's values were read.
-                continue
-            self._add(
-                "missing-value",
-                f"“{name}” has no value, and {_listed(places)} {_uses(places)} it.",
-                "Fill it in, or give the field a default.",
-            )
-        self._missing.clear()
-
-    def _missing_hard(self, names: Sequence[str], what: str, pointer: str) -> None:
-        """An empty value where it would change who gets what: it blocks whatever the policy is."""
-        for name in dict.fromkeys(names):
-            self._hard.append(
-                Issue(
-                    "missing-value",
-                    Severity.BLOCK,
-                    pointer,
-                    f"{what} uses “{name}”, which has no value.",
-                    "Fill it in: no address, path or password is ever used with a part missing.",
-                    self._entry.id,
-                )
-            )
-
-    def _add(self, code: str, message: str, hint: str = "", *, pointer: str | None = None) -> None:
-        self.found.append(
-            Issue(
-                code,
-                CODES[code].severity,
-                pointer or self._entry.pointer,
-                message,
-                hint,
-                self._entry.id,
-            )
-        )
+            else:
+                self._rendered(template, what, "/attachments/zip")
 
 
 def _is_inline(entry: Entry) -> bool:
     """Whether the entry stands in the campaign file, where placeholders work in its mailboxes."""
     return entry.pointer.startswith("/entries/inline/")
-
-
-def _listed(places: Sequence[str]) -> str:
-    unique = list(dict.fromkeys(places))
-    return unique[0] if len(unique) == 1 else ", ".join(unique[:-1]) + " and " + unique[-1]
-
-
-def _uses(places: Sequence[str]) -> str:
-    return "uses" if len(set(places)) == 1 else "use"

@@ -149,6 +149,8 @@ def _mailbox(address: str, name: str) -> Mailbox:
         local, domain = plain["local"], plain["domain"].lower()
     else:
         local, domain = _unusual_address(address)
+    if "=?" in local:  # legal, but readers would decode what follows (RFC 2047)
+        raise InvalidMailbox(f"{_shown(address)} holds “=?”, which begins encoded text in mail.")
     if len(local.encode()) > LOCAL_MAX_OCTETS:
         raise InvalidMailbox(
             f"{_shown(address)} is too long before the @-sign (at most {LOCAL_MAX_OCTETS} bytes)."

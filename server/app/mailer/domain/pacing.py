@@ -8,6 +8,8 @@ from dataclasses import dataclass
 SLOWEST_SHARE = 1 / 16
 #: And recovers by this factor with each minute that passes without a complaint.
 RECOVERY_PER_MINUTE = 1.2
+#: Minutes after which even the slowest pace is whole again; a longer power would overflow.
+_FULLY_RECOVERED = 60.0
 
 
 @dataclass(slots=True)
@@ -40,5 +42,5 @@ class Pace:
         """Which part of the allowed pace is used now, 1 when the server never complained."""
         if self._share >= 1.0:
             return 1.0
-        recovered = self._share * float(RECOVERY_PER_MINUTE ** ((now - self._slowed_at) / 60.0))
-        return min(1.0, recovered)
+        minutes = min((now - self._slowed_at) / 60.0, _FULLY_RECOVERED)
+        return min(1.0, self._share * float(RECOVERY_PER_MINUTE**minutes))

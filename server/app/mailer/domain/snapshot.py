@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 from app.mailer.domain.campaign import Campaign
-from app.mailer.domain.compiled import escape_pointer
+from app.mailer.domain.campaign.json_text import escaped
 
 #: What stands in the place of a secret: a reference to it by its own JSON Pointer.
 MARK = "secret:"
@@ -87,7 +87,7 @@ def _secret_places(
         if each.type == "secret":
             yield config["fields"][number], "default", f"/fields/{number}/default"
     for name in names:
-        place = escape_pointer(name)
+        place = escaped(name)
         if "global_values" in config:
             yield config["global_values"], name, f"/global_values/{place}"
         for number, entry in enumerate(config.get("entries", {}).get("inline", [])):

@@ -17,22 +17,32 @@ def next_open(window: SendWindow | None, at: datetime) -> datetime:
     if window is None:
         return at
     zone = ZoneInfo(window.timezone)
-    local = at.astimezone(zone)
-    days = {DAYS.index(day) for day in window.days}
-    begin, end = window.from_, window.to
-    overnight = end <= begin
-    for ahead in range(-1, 9):
-        day = (local + timedelta(days=ahead)).date()
-        if day.weekday() not in days:
-            continue
-        opens = datetime.combine(day, begin, zone).astimezone(UTC)
-        closing_day = day + timedelta(days=1) if overnight else day
-        closes = datetime.combine(closing_day, end, zone).astimezone(UTC)
-        if opens <= at < closes:
-            return at
-        if opens > at:
-            return opens
+    if _is_open(window, at.astimezone(zone)):
+        return at
+    today = at.astimezone(zone).date()
+    # Two weeks: a clock that is put forward can skip the one short window of a week.
+    for ahead in range(16):
+        day = today + timedelta(days=ahead)
+        # A time that a clock shows twice, or never, has two readings (PEP 495).
+        readings = (datetime.combine(day, window.from_.replace(fold=fold), zone) for fold in (0, 1))
+        found = [
+            moment
+            for moment in (reading.astimezone(UTC) for reading in readings)
+            if moment > at and _is_open(window, moment.astimezone(zone))
+        ]
+        if found:
+            return min(found)
     raise ValueError("The send window has no day.")
+
+
+def _is_open(window: SendWindow, local: datetime) -> bool:
+    """Whether the window is open when a clock on the wall there shows `local`."""
+    begin, end, clock = window.from_, window.to, local.time()
+    if begin < end:
+        return begin <= clock < end and DAYS[local.weekday()] in window.days
+    # Overnight: what began yesterday is open until the end.
+    began = local if clock >= begin else local - timedelta(days=1)
+    return (clock >= begin or clock < end) and DAYS[began.weekday()] in window.days
 
 
 def first_due(window: SendWindow | None, not_before: datetime | None, now: datetime) -> datetime:

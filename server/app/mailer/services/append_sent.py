@@ -22,13 +22,14 @@ from app.db.repositories import appending, campaigns, delivery, versions
 from app.db.repositories.appending import ToAppend
 from app.failpoints import failpoint
 from app.mailer.domain.campaign import Campaign
-from app.mailer.domain.errors import BlobMissing
+from app.mailer.domain.errors import BlobDamaged, BlobMissing, StorageFailed
 from app.mailer.domain.frame import Base64Cache, Frame
 from app.mailer.domain.job import ImapStatus
 from app.mailer.ports import (
     BlobRef,
     BlobStore,
     Clock,
+    Journal,
     SecretBox,
     SentFolder,
     SentFolderFailure,
@@ -75,19 +76,26 @@ def append_sent(
     actor: Actor,
     campaign_id: UUID,
     *,
-    worker: str,
+    journal: Journal,
     include_failed: bool,
     limit: int | None,
     stop: threading.Event,
     on_start: Callable[[int], None],
     on_done: Callable[[ToAppend, AppendAttemptOutcome], None],
 ) -> AppendReport:
-    """File the copies that are pending (with `include_failed`, also those that failed before)."""
+    """File the copies that are pending (with `include_failed`, also those that failed before).
+
+    The `journal` only proves that this worker lives: what a dead one had leased is free.
+    """
     require_scope(actor, Scope.CAMPAIGN_SEND)
+    for dead in journal.abandoned():
+        with sent_box.sessions() as session:
+            appending.free_leases_of(session, actor.tenant_id, dead.worker)
+            session.commit()
     statuses = _statuses(include_failed)
     report = AppendReport(dry_run=False, wanted=_wanted(sent_box, actor, campaign_id, statuses))
     on_start(report.wanted if limit is None else min(limit, report.wanted))
-    filing = _Filing(sent_box, actor.tenant_id, worker, report, on_done)
+    filing = _Filing(sent_box, actor.tenant_id, journal.worker, report, on_done)
     try:
         filing.run(campaign_id, statuses, limit, stop)
     finally:
@@ -170,6 +178,7 @@ class _Filing:
     def _file(self, job: ToAppend) -> None:
         started = self._box.clock.now()
         folder = error = None
+        waits = False
         try:
             sent_folder = self._folder_of(job.version_id)
             folder = sent_folder.folder()
@@ -185,9 +194,14 @@ class _Filing:
             )
             if failure.permanent_here:
                 self._report.stopped = error
-        except (ValueError, BlobMissing, OSError) as failure:
+                waits = True
+        except (BlobDamaged, ValueError) as failure:
             error = f"The stored message cannot be read back: {failure}"
             outcome = AppendAttemptOutcome.FAILED
+        except (BlobMissing, StorageFailed, OSError) as failure:
+            self._report.stopped = error = f"The stored attachments cannot be read: {failure}"
+            outcome = AppendAttemptOutcome.FAILED
+            waits = True
         with self._box.sessions() as session:
             appending.record(
                 session,
@@ -199,6 +213,7 @@ class _Filing:
                 now=self._box.clock.now(),
                 folder=folder,
                 error=error,
+                waits=waits,
             )
             session.commit()
         self._report.outcomes[outcome] += 1

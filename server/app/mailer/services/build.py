@@ -73,9 +73,7 @@ def build_letters(
     What goes wrong becomes an issue of its letter, so look at its state afterwards. Raises
     `CampaignInvalid` where the campaign itself is at fault: then nothing is built.
     """
-    if prepared.blocked:
-        blocking = [issue for issue in prepared.issues if issue.severity is Severity.BLOCK]
-        raise CampaignInvalid(blocking)
+    prepared.refuse_if_blocked()
     builder = _Builder(prepared, files, archive, build_id)
     total = len(prepared.letters)
     for number, letter in enumerate(prepared.letters):

@@ -98,9 +98,11 @@ def build_version(
 
     Stored in portions, so that others can write meanwhile; the version counts as built only with
     the last of them. A build that was interrupted is simply done again. Raises `Conflict` where
-    the version was queued before, or is being built by somebody else.
+    the version was queued before, or is being built by somebody else, and `CampaignInvalid` where
+    the campaign itself is at fault; then what was built before stays.
     """
     require_scope(actor, Scope.CAMPAIGN_BUILD)
+    prepared.refuse_if_blocked()
     build_id = uuid4()
     with workshop.sessions() as session:
         version = versions.get(session, actor.tenant_id, version_id, lock=True)

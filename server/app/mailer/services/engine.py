@@ -26,10 +26,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.db.models import AttemptOutcome
-from app.db.repositories import delivery
-from app.db.repositories.delivery import Attempted, Claimed
+from app.db.repositories import attempts, delivery, leases
+from app.db.repositories.attempts import Attempted
+from app.db.repositories.delivery import Claimed
 from app.failpoints import failpoint
-from app.mailer.domain.errors import BlobMissing
+from app.mailer.domain.errors import BlobMissing, StorageFailed
 from app.mailer.domain.frame import Base64Cache
 from app.mailer.domain.job import Event, SendStatus, target_of
 from app.mailer.domain.replies import Outcome, classify
@@ -49,13 +50,17 @@ from app.mailer.ports import (
 from app.mailer.services.approved_bytes import ChangedAfterBuild, approved_bytes
 from app.mailer.services.recovery import replay, settled
 
-#: How many due jobs one claim takes where no rate limit asks for one at a time.
+#: How many due jobs all connections hold together where no rate limit asks for one at a time.
 BATCH = 20
 #: Longer than the longest wait for a reply to the dot (RFC 5321, 4.5.3.2.6: ten minutes). A dead
 #: worker on this machine is known by its journal's free lock, so nobody waits for this here.
 LEASE = timedelta(minutes=15)
-#: After so many failures to connect in a row the run ends; the other messages stay queued.
+#: After so many failures in a row before a message could begin, the run ends; the other messages
+#: stay queued.
 UNREACHABLE_TRIES = 3
+_MAKE_ROOM = "Make room on the disk, then run the same command again."
+_MEND = "Mend the account, then run the same command again."
+_BEFORE_A_MESSAGE = frozenset({Stage.CONNECT, Stage.TLS, Stage.AUTH})
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +157,13 @@ class _Run:
         self._left = limit
         self._on_done = on_done
         self._lock = threading.Lock()
+        #: Held by the one connection that waits for the next place under a rate limit.
+        self.turn = threading.Lock()
 
     def work(self) -> None:
         """One connection's share of the run."""
-        line = _Line(self)
         try:
-            line.work()
+            _Line(self).work()
         except Stopped as stopped:
             self._halt(stopped.reason, stopped.hint)
         except SQLAlchemyError as error:
@@ -175,9 +181,10 @@ class _Run:
 
     def wait(self, seconds: float) -> None:
         """Wait, at most until the run ends."""
-        until = self.engine.clock.monotonic() + seconds
-        while not self.ended and (left := until - self.engine.clock.monotonic()) > 0:
-            self._stop.wait(min(left, 0.2))
+        clock = self.engine.clock
+        until = clock.monotonic() + seconds
+        while not self.ended and (left := until - clock.monotonic()) > 0:
+            clock.sleep(min(left, 0.2))
 
     def take_places(self, wanted: int) -> int:
         """How many more messages may be claimed, `wanted` at most, within the run's limit."""
@@ -220,11 +227,12 @@ class _Line:
     def work(self) -> None:
         try:
             while not self._run.ended and (self._held or self._claim()):
-                job = self._held[0]
-                status = self._send(job)
+                if (opens := self._lane.opens()) is not None:
+                    raise Stopped(
+                        f"The send window has closed; it opens at {opens:%Y-%m-%d %H:%M} UTC."
+                    )
+                self._send(self._held[0])
                 self._held.popleft()
-                if status is not None:
-                    self._run.done(job, status)
         finally:
             try:
                 self._release()
@@ -232,15 +240,26 @@ class _Line:
                 self._transport.close()
 
     def _claim(self) -> bool:
-        """Take due jobs, one at a time under a rate limit, when their turn has come."""
-        places = self._run.take_places(1 if self._lane.per_minute else BATCH)
-        if not places:
+        """Take due jobs; under a rate limit one, when its turn has come."""
+        if self._lane.per_minute is None:
+            return self._take(max(1, BATCH // self._lane.concurrency))
+        with self._run.turn:
+            # Looked at first, so that nobody waits for a place that no message needs.
+            if self._run.ended or not self._any_due():
+                return False
+            self._run.wait(self._engine.limiter.reserve(self._lane.rate_key, self._lane.per_minute))
+            return self._take(1)
+
+    def _any_due(self) -> bool:
+        with self._engine.sessions() as session:
+            return delivery.any_due(
+                session, self._lane.tenant_id, self._lane.version_id, self._engine.clock.now()
+            )
+
+    def _take(self, wanted: int) -> bool:
+        places = self._run.take_places(wanted)
+        if self._run.ended or not places:
             return False
-        self._run.wait(self._engine.limiter.reserve(self._lane.rate_key, self._lane.per_minute))
-        if self._run.ended:
-            return False
-        if (opens := self._lane.opens()) is not None:
-            raise Stopped(f"The send window has closed; it opens at {opens:%Y-%m-%d %H:%M} UTC.")
         now = self._engine.clock.now()
         with self._engine.sessions() as session:
             self._held.extend(
@@ -263,12 +282,12 @@ class _Line:
         """Give back what was claimed and not tried."""
         if self._held:
             with self._engine.sessions() as session:
-                delivery.release(session, self._lane.tenant_id, self._held, self._worker)
+                leases.release(session, self._lane.tenant_id, self._held, self._worker)
                 session.commit()
             self._held.clear()
 
-    def _send(self, job: Claimed) -> SendStatus | None:
-        """One message from its frozen bytes to the recorded reply; None if it was taken from us."""
+    def _send(self, job: Claimed) -> None:
+        """One message from its frozen bytes to the recorded reply, unless it is taken from us."""
         engine = self._engine
         with engine.sessions() as session:
             frame = delivery.frame_of(session, self._lane.tenant_id, job.id)
@@ -277,10 +296,9 @@ class _Line:
                 job, frame, lambda ref: engine.blobs.get(self._lane.tenant_id, ref), engine.encoded
             )
         except ChangedAfterBuild as changed:
-            return self._record(
-                job, Attempted(Event.CHANGED, None, Stage.CONNECT, error=str(changed))
-            )
-        except (BlobMissing, OSError) as error:
+            self._record(job, Attempted(Event.CHANGED, None, Stage.CONNECT, error=str(changed)))
+            return
+        except (BlobMissing, StorageFailed, OSError) as error:
             raise Stopped(
                 f"The stored attachments cannot be read: {error}",
                 "Make the file store available again, then run the same command.",
@@ -291,50 +309,29 @@ class _Line:
         try:
             staged = self._transport.stage(envelope, job.size, chunks)
         except TransportFailure as failure:
-            return self._not_sent(job, failure)
-        failpoint("after_stage")
+            self._not_sent(job, failure)
+            return
+        self._unreachable = 0
         try:
+            failpoint("after_stage")
             engine.journal.check()
             won = self._commit(job, started, staged)
+            failpoint("after_commit")
         except BaseException as error:
             self._transport.abort()
             if isinstance(error, OSError):
                 raise Stopped(
-                    f"The journal of replies cannot be written: {error}",
-                    "Make room on the disk, then run the same command again.",
+                    f"The journal of replies cannot be written: {error}", _MAKE_ROOM
                 ) from error
             raise
-        if not won:
+        if won:
+            self._finish(job)
+        else:
             self._transport.abort()
-            return None
-        failpoint("after_commit")
-        try:
-            reply = self._transport.finish()
-        except TransportFailure as failure:
-            return self._record(
-                job,
-                Attempted(Event.LOSE, AttemptOutcome.UNKNOWN, Stage.DOT, error=failure.message),
-            )
-        failpoint("after_dot")
-        engine.journal.record(
-            JournalRecord(job.id, job.fence, reply.code, reply.text, engine.clock.now())
-        )
-        failpoint("after_journal")
-        self._unreachable = 0
-        verdict = classify(reply)
-        status = self._record(
-            job,
-            settled(
-                verdict, job, job.attempt_count + 1, engine.clock.now(), self._lane, reply=reply
-            ),
-            slow_down=verdict.slow_down,
-        )
-        failpoint("after_record")
-        return status
 
     def _commit(self, job: Claimed, started: datetime, staged: Staged) -> bool:
         with self._engine.sessions() as session:
-            won = delivery.commit_to_send(
+            won = attempts.commit_to_send(
                 session,
                 self._lane.tenant_id,
                 job,
@@ -347,52 +344,78 @@ class _Line:
             session.commit()
         return won
 
-    def _not_sent(self, job: Claimed, failure: TransportFailure) -> SendStatus | None:
+    def _finish(self, job: Claimed) -> None:
+        """The dot leaves now; what comes back is journalled, then recorded."""
+        engine = self._engine
+        try:
+            reply = self._transport.finish()
+        except TransportFailure as failure:
+            self._record(
+                job,
+                Attempted(Event.LOSE, AttemptOutcome.UNKNOWN, Stage.DOT, error=failure.message),
+            )
+            return
+        failpoint("after_dot")
+        now = engine.clock.now()
+        unwritten: OSError | None = None
+        try:
+            engine.journal.record(JournalRecord(job.id, job.fence, reply.code, reply.text, now))
+        except OSError as error:
+            # The answer is still here, and the database may take it.
+            unwritten = error
+        failpoint("after_journal")
+        verdict = classify(reply)
+        self._record(
+            job,
+            settled(verdict, job, job.attempt_count + 1, now, self._lane, reply=reply),
+            slow_down=verdict.slow_down,
+        )
+        failpoint("after_record")
+        if unwritten is not None:
+            raise Stopped(f"The journal of replies cannot be written: {unwritten}", _MAKE_ROOM)
+        if verdict.outcome is Outcome.ACCOUNT:
+            raise Stopped(f"The server refuses this account: {reply.code} {reply.text}", _MEND)
+
+    def _not_sent(self, job: Claimed, failure: TransportFailure) -> None:
         """The conversation failed before the dot: the job, or the account, is at fault."""
         verdict = classify(failure)
         if verdict.outcome is Outcome.ACCOUNT:
-            raise Stopped(failure.message, "No try was counted. Mend the account, then run again.")
-        if failure.stage is Stage.CONNECT:
-            self._unreachable += 1
-        status = self._record(
+            raise Stopped(failure.message, f"No try was counted. {_MEND}")
+        self._unreachable = self._unreachable + 1 if failure.stage in _BEFORE_A_MESSAGE else 0
+        now = self._engine.clock.now()
+        self._record(
             job,
-            settled(
-                verdict, job, job.attempt_count + 1, self._engine.clock.now(), self._lane, failure
-            ),
+            settled(verdict, job, job.attempt_count + 1, now, self._lane, failure),
             slow_down=verdict.slow_down,
         )
         if self._unreachable >= UNREACHABLE_TRIES:
             raise Stopped(failure.message, "The other messages are still queued.")
-        return status
 
-    def _record(
-        self, job: Claimed, attempted: Attempted, *, slow_down: bool = False
-    ) -> SendStatus | None:
+    def _record(self, job: Claimed, attempted: Attempted, *, slow_down: bool = False) -> None:
         if slow_down:
             self._engine.limiter.slow_down(self._lane.rate_key)
+        tenant_id, now = self._lane.tenant_id, self._engine.clock.now()
+        status: SendStatus | None = None
         with self._engine.sessions() as session:
-            won = delivery.record(
+            if attempts.record(
                 session,
-                self._lane.tenant_id,
+                tenant_id,
                 job,
                 attempted,
                 worker=self._worker,
-                now=self._engine.clock.now(),
+                now=now,
                 append_pending=self._lane.append_sent,
-            )
-            if not won and attempted.reply is not None and attempted.stage is Stage.DOT:
+            ):
+                status = target_of(attempted.event)
+            elif attempted.reply is not None and attempted.stage is Stage.DOT:
                 # Frozen past the lease after the dot: the job is in doubt, and this is evidence.
-                won = replay(
+                reply = attempted.reply
+                status = replay(
                     session,
-                    self._lane.tenant_id,
-                    JournalRecord(
-                        job.id,
-                        job.fence,
-                        attempted.reply.code,
-                        attempted.reply.text,
-                        self._engine.clock.now(),
-                    ),
+                    tenant_id,
+                    JournalRecord(job.id, job.fence, reply.code, reply.text, now),
                     lambda _version: self._lane,
                 )
             session.commit()
-        return target_of(attempted.event) if won else None
+        if status is not None:
+            self._run.done(job, status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
-from app.mailer.domain.attachments import Decision, Resolver, chosen_files
+from app.mailer.domain.attachments import Decision, RenderedRule, Resolver, chosen_files
 from app.mailer.domain.body import base64_size
 from app.mailer.domain.claims import Claims
 from app.mailer.domain.codes import CODES
@@ -15,11 +15,13 @@ from app.mailer.domain.expected_text import check_text, is_pdf
 from app.mailer.domain.file_index import FileIndex
 from app.mailer.domain.file_stat import FileStat
 from app.mailer.domain.issues import Issue, Severity
-from app.mailer.domain.letter import Letter
-from app.mailer.domain.letter_check import rendered_rules
+from app.mailer.domain.letter import Letter, wants_archive
+from app.mailer.domain.letter_rules import rendered_rules
 from app.mailer.ports import CampaignFiles, FileFault, FileTree, PdfText, Progress
 
 _STEP = 200
+#: Packing makes files smaller by this much at most, as far as we trust it.
+_PACKED = 5
 
 
 def match_files(
@@ -93,6 +95,9 @@ class _Matching:
         self._pdf_text = pdf_text
         self._resolver = Resolver(index, compiled.severity_of)
         self._claims = Claims()
+        # Patterns whose matches were considered and not attached, and those files: not forgotten.
+        self._considered: set[tuple[str, str, bool]] = set()
+        self._known: set[str] = set()
         # Only files of rules for everybody are asked for again and again.
         self._texts: dict[str, str | ValueError] = {}
 
@@ -105,19 +110,21 @@ class _Matching:
             self._resolver.resolve(rule) for rule in rendered_rules(self._compiled, letter)
         ]
         for decision in decisions:
-            for stat in decision.files or self._considered(decision):
+            for stat in decision.files:
                 self._claims.take(letter.id, stat.path, personal=decision.rule.personal)
+            if not decision.files:
+                self._consider(decision.rule)
         if not letter.entry.active:
             return
         letter.files = chosen_files(decisions)
+        refused = self._refused_for_size(letter)
         for decision in decisions:
-            found = [*decision.issues, *self._content_issues(decision)]
+            found = [*decision.issues, *(() if refused else self._content_issues(decision))]
             letter.issues.extend(
                 Issue(each.code, each.severity, each.pointer, each.message, each.hint, letter.id)
                 for each in found
                 if each.severity is not Severity.IGNORE
             )
-        self._check_size(letter)
 
     def cross_check(
         self, letters: Sequence[Letter], issues: list[Issue], used: AbstractSet[str]
@@ -131,15 +138,17 @@ class _Matching:
                 letter.issues.append(issue)
         if policy_for("unclaimed-file") is not Severity.IGNORE:
             issues.extend(
-                self._claims.unclaimed(self._index.visible_files(), policy_for, known=used)
+                self._claims.unclaimed(
+                    self._index.visible_files(), policy_for, known=used | self._known
+                )
             )
 
-    def _considered(self, decision: Decision) -> Sequence[FileStat]:
-        """What matched although nothing is attached: ambiguous files are not forgotten ones."""
-        rule = decision.rule
-        if not decision.issues:
-            return ()
-        return self._index.match(rule.base_dir, rule.pattern, rule.include_subdirs)
+    def _consider(self, rule: RenderedRule) -> None:
+        """Note what matches although nothing is attached: ambiguous files are not forgotten."""
+        asked = (rule.base_dir, rule.pattern, rule.include_subdirs)
+        if asked not in self._considered:
+            self._considered.add(asked)
+            self._known.update(stat.path for stat in self._index.match(*asked))
 
     def _content_issues(self, decision: Decision) -> list[Issue]:
         rule = decision.rule
@@ -171,12 +180,19 @@ class _Matching:
             self._texts[stat.path] = text
         return text
 
-    def _check_size(self, letter: Letter) -> None:
-        """Files alone that are too much; an archive may be smaller, so that is told at build."""
+    def _refused_for_size(self, letter: Letter) -> bool:
+        """Whether the files alone are too much: then none of them is ever read.
+
+        An archive may be smaller than its files, so below `_PACKED` its size is told at build.
+        """
         limit = self._compiled.campaign.delivery.max_message_bytes
         total = sum(base64_size(chosen.file.size) for chosen in letter.files)
-        if total > limit and not self._compiled.campaign.attachments.zip.enabled:
-            letter.issues.extend(self._compiled.judge([too_large(letter, total, limit)]))
+        packed = wants_archive(self._compiled, letter.entry)
+        if total <= (limit * _PACKED if packed else limit):
+            return False
+        judged = self._compiled.judge([too_large(letter, total, limit)])
+        letter.issues.extend(judged)
+        return any(issue.severity in (Severity.BLOCK, Severity.EXCLUDE) for issue in judged)
 
 
 def too_large(letter: Letter, size: int, limit: int) -> Issue:
@@ -185,10 +201,14 @@ def too_large(letter: Letter, size: int, limit: int) -> Issue:
         "too-large",
         CODES["too-large"].severity,
         letter.entry.pointer,
-        f"The message would have {size / 1e6:.1f} MB; {limit / 1e6:.1f} MB are allowed.",
+        f"The message would have {_bytes(size)}; {_bytes(limit)} are allowed.",
         "Attach less, or raise `delivery.max_message_bytes` if the mail server takes more.",
         letter.id,
     )
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count:,} bytes"
 
 
 def _unreadable(tree: FileTree) -> list[Issue]:

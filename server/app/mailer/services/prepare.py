@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from zoneinfo import available_timezones
 
 from app.mailer.domain.campaign import Campaign, FileText
 from app.mailer.domain.campaign.check import check_campaign
 from app.mailer.domain.codes import CODES
 from app.mailer.domain.columns import plan_columns
-from app.mailer.domain.compiled import CompiledCampaign, TemplateTexts, compile_campaign
+from app.mailer.domain.compiled import CompiledCampaign, TemplateTexts
+from app.mailer.domain.compiling import compile_campaign
 from app.mailer.domain.entries import Entry, check_ids, entries_from_inline, named_source
 from app.mailer.domain.errors import CampaignInvalid
 from app.mailer.domain.issues import EntryState, Issue, Severity
@@ -53,7 +55,17 @@ class Prepared:
     def has_findings(self) -> bool:
         """Whether a person has something to do before every active entry can be sent."""
         attention = {EntryState.BLOCKED, EntryState.NEEDS_REVIEW}
-        return self.blocked or any(letter.state in attention for letter in self.letters)
+        return (
+            self.blocked
+            or any(issue.severity is Severity.REVIEW for issue in self.issues)
+            or any(letter.state in attention for letter in self.letters)
+        )
+
+    def refuse_if_blocked(self) -> None:
+        """Raises `CampaignInvalid` where the campaign itself is at fault."""
+        blocking = [issue for issue in self.issues if issue.severity is Severity.BLOCK]
+        if blocking:
+            raise CampaignInvalid(blocking)
 
 
 def read_campaign(text: str | bytes) -> Campaign:
@@ -73,9 +85,10 @@ def prepare(
     match: bool = True,
 ) -> Prepared:
     """Check a campaign and its entries; with `match` its attachments and images too."""
-    issues = list(check_campaign(campaign))
-    compiled = compile_campaign(campaign, _texts(campaign, files, issues))
-    issues.extend(compiled.issues)
+    zones = available_timezones() if campaign.delivery.send_window else None
+    found = check_campaign(campaign, time_zones=zones)
+    compiled = compile_campaign(campaign, _texts(campaign, files, found))
+    issues = [*compiled.judge(found), *compiled.issues]
     prepared = Prepared(campaign, compiled, issues=issues)
 
     entries = list(_counted(_entries(prepared, files), "Reading recipients", progress))
@@ -122,9 +135,12 @@ def _texts(campaign: Campaign, files: CampaignFiles, issues: list[Issue]) -> Tem
             found[part] = source
             continue
         try:
-            found[part] = files.text(source.path, source.encoding)
+            text = files.text(source.path, source.encoding)
         except FileFault as fault:
             issues.append(file_issue(fault, f"/template/{part}/path"))
+        else:
+            # Editors end a file with a line break, which no subject can hold.
+            found[part] = text.rstrip("\r\n") if part == "subject" else text
     return TemplateTexts(**found)
 
 
@@ -132,7 +148,8 @@ def _entries(prepared: Prepared, files: CampaignFiles) -> Iterator[Entry]:
     """The entries, those of the source first."""
     compiled = prepared.compiled
     spec = prepared.campaign.entries
-    if spec.source is not None:
+    # What kind of table a source is, is checked with the rest of the file.
+    if spec.source is not None and spec.source.kind is not None:
         table = files.table(spec.source)
         if not table.issues:
             source = named_source(spec.source)

@@ -11,10 +11,10 @@ from uuid import UUID
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.db.models import AttemptOutcome
-from app.db.repositories import appending, delivery
-from app.db.repositories.delivery import Attempted
+from app.db.repositories import appending, attempts, leases
+from app.db.repositories.attempts import Attempted
 from app.failpoints import failpoint
-from app.mailer.domain.job import Event, SendStatus
+from app.mailer.domain.job import Event, SendStatus, target_of
 from app.mailer.domain.replies import Outcome, Verdict, classify
 from app.mailer.domain.retry import RetryPolicy
 from app.mailer.ports import (
@@ -45,15 +45,16 @@ class Queued(Protocol):
 def settled(
     verdict: Verdict,
     job: Queued,
-    attempts: int,
+    tries: int,
     now: datetime,
     terms: Terms,
     failure: TransportFailure | None = None,
     reply: Reply | None = None,
 ) -> Attempted:
-    """What a verdict does to a job after `attempts` counted tries, this one among them.
+    """What a verdict does to a job after `tries` counted tries, this one among them.
 
-    `failure` is what ended the conversation before the dot; else `reply` answered the dot.
+    `failure` is what ended the conversation before the dot; else `reply` answered the dot. A
+    refusal of the account costs no letter: it waits like one that was put off.
     """
     due_at = None
     match verdict.outcome:
@@ -61,8 +62,8 @@ def settled(
             event, outcome = Event.ACCEPTED, AttemptOutcome.ACCEPTED
         case Outcome.REJECTED:
             event, outcome = Event.REJECTED, AttemptOutcome.REJECTED
-        case Outcome.DEFERRED:
-            due_at = terms.retry.next_due(attempts, job.queued_at, now)
+        case Outcome.DEFERRED | Outcome.ACCOUNT:
+            due_at = terms.retry.next_due(tries, job.queued_at, now)
             event = Event.DEFERRED if due_at else Event.GIVE_UP
             outcome = AttemptOutcome.DEFERRED
         case _:
@@ -120,7 +121,7 @@ def recover(
         failpoint("recover_before_discard")
         dead.discard()
     with sessions() as session:
-        queued, in_doubt = delivery.expire(session, tenant_id, now=clock.now(), dead_worker=None)
+        queued, in_doubt = leases.expire(session, tenant_id, now=clock.now(), dead_worker=None)
         session.commit()
     return total + Recovered(queued=queued, in_doubt=in_doubt)
 
@@ -135,7 +136,7 @@ def _take_over(
     with sessions() as session:
         replayed = replay_all(session, tenant_id, dead.records(), terms_of)
         failpoint("recover_before_expire")
-        queued, in_doubt = delivery.expire(
+        queued, in_doubt = leases.expire(
             session, tenant_id, now=clock.now(), dead_worker=dead.worker
         )
         appending.free_leases_of(session, tenant_id, dead.worker)
@@ -151,7 +152,7 @@ def replay_all(
 ) -> int:
     """Replay journalled replies; how many jobs heard of theirs only now."""
     return sum(
-        replay(session, tenant_id, record, lambda version: terms_of(session, version))
+        replay(session, tenant_id, record, lambda version: terms_of(session, version)) is not None
         for record in records
     )
 
@@ -161,19 +162,24 @@ def replay(
     tenant_id: UUID,
     record: JournalRecord,
     terms_of: Callable[[UUID], Terms],
-) -> bool:
-    """Apply one journalled reply to its job, if it still waits for it or is in doubt."""
-    found = delivery.find_for_reply(session, tenant_id, record.job_id, record.fence)
+) -> SendStatus | None:
+    """Apply one journalled reply to its job, if it still waits for it or is in doubt.
+
+    Returns where the job is now, or None where the reply told nothing new.
+    """
+    found = attempts.find_for_reply(session, tenant_id, record.job_id, record.fence)
     if found is None:
-        return False
+        return None
     terms = terms_of(found.version_id)
     reply = Reply(record.code, record.text)
     attempted = settled(classify(reply), found, found.attempt_count, record.at, terms, reply=reply)
     event = attempted.event
     if found.send_status is SendStatus.IN_DOUBT:
+        if event is Event.LOSE:
+            return None
         # Evidence: it was taken, or it was refused. A "not now" is a refusal by now.
         event = Event.FIND_EVIDENCE if event is Event.ACCEPTED else Event.FIND_REFUSAL
-    return delivery.apply_reply(
+    won = attempts.apply_reply(
         session,
         tenant_id,
         found,
@@ -185,3 +191,4 @@ def replay(
         due_at=attempted.due_at if event is Event.DEFERRED else None,
         append_pending=terms.append_sent,
     )
+    return target_of(event) if won else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import imaplib
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -23,6 +23,16 @@ ID = "<1@example.org>"
 LETTER = b"Message-ID: <1@example.org>\r\nSubject: x\r\n\r\n" + b"Hello\r\n" * 2000
 
 
+_made: list[ImapSentFolder] = []
+
+
+@pytest.fixture(autouse=True)
+def _close_all() -> Iterator[None]:
+    yield
+    while _made:
+        _made.pop().close()
+
+
 def _sent(
     server: DovecotServer,
     user: str,
@@ -37,7 +47,8 @@ def _sent(
     if port is None:
         port = server.tls_port if security is Security.TLS else server.port
     access = ServerAccess("localhost", port, security, user, password, timeout, oauth_token=token)
-    return ImapSentFolder(access, *settings, ssl_context=context)
+    _made.append(ImapSentFolder(access, *settings, ssl_context=context))
+    return _made[-1]
 
 
 def _failing(sent: ImapSentFolder) -> SentFolderFailure:

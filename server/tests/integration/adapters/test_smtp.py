@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -19,9 +19,20 @@ THREE = Envelope("sender@example.org", ("a@example.org", "b@example.org", "c@exa
 TEXT = b"Subject: x\r\n\r\nHello\r\n"
 
 
+_made: list[SmtpTransport] = []
+
+
+@pytest.fixture(autouse=True)
+def _abort_all() -> Iterator[None]:
+    yield
+    while _made:
+        _made.pop().abort()
+
+
 def _transport(server: SmtpServer, timeout: float = 5.0, **options: object) -> SmtpTransport:
     access = ServerAccess(server.host, server.port, Security.PLAIN, timeout_seconds=timeout)
-    return SmtpTransport(access, **options)  # type: ignore[arg-type]
+    _made.append(SmtpTransport(access, **options))  # type: ignore[arg-type]
+    return _made[-1]
 
 
 def _send(transport: SmtpTransport, envelope: Envelope = ANNA, text: bytes = TEXT) -> Reply:

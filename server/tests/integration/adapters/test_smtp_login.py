@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -21,6 +21,16 @@ TEXT = b"Subject: x\r\n\r\nHello\r\n"
 SECURE = [Security.TLS, Security.STARTTLS]
 
 
+_made: list[SmtpTransport] = []
+
+
+@pytest.fixture(autouse=True)
+def _abort_all() -> Iterator[None]:
+    yield
+    while _made:
+        _made.pop().abort()
+
+
 def _transport(
     server: SmtpServer,
     security: Security = Security.PLAIN,
@@ -35,7 +45,8 @@ def _transport(
     access = ServerAccess(
         host, server.port, security, username, password, timeout, oauth_token=token
     )
-    return SmtpTransport(access, ssl_context=context)
+    _made.append(SmtpTransport(access, ssl_context=context))
+    return _made[-1]
 
 
 def _failing(transport: SmtpTransport) -> TransportFailure:

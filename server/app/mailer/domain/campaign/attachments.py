@@ -80,7 +80,7 @@ class Rule(Block):
         key(
             "Expected text",
             "Texts that every matched PDF must hold: catches the wrong letter in the wrong "
-            "envelope. Placeholders work. Default: none.",
+            "envelope. Files of other kinds are not looked into. Placeholders work. Default: none.",
             ["${local::number}"],
         ),
     ] = Field(default_factory=list)

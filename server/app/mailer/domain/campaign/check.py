@@ -14,7 +14,7 @@ from app.mailer.domain.campaign.fields import Field
 from app.mailer.domain.campaign.json_text import escaped
 from app.mailer.domain.campaign.root import Campaign
 from app.mailer.domain.codes import CODES
-from app.mailer.domain.fields import BadCell, read_cell
+from app.mailer.domain.fields import BadCell, pattern_fault, read_cell
 from app.mailer.domain.issues import Issue
 
 _LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|\[?::1\]?", re.IGNORECASE)
@@ -69,7 +69,7 @@ def _fields(campaign: Campaign) -> Iterator[Issue]:
         )
     for index, field in enumerate(campaign.fields):
         pattern = field.pattern
-        if pattern is not None and (fault := _pattern_fault(pattern)):
+        if pattern is not None and (fault := pattern_fault(pattern)):
             yield _issue(
                 "invalid-value",
                 f"/fields/{index}/pattern",
@@ -84,14 +84,6 @@ def _fields(campaign: Campaign) -> Iterator[Issue]:
                 f"The default of “{field.name}”: {fault}",
                 f"Give a value of the type {field.type}, or leave `default` out.",
             )
-
-
-def _pattern_fault(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        return str(error)
-    return ""
 
 
 def _value_fault(field: Field, value: object, pattern: str | None) -> str:
@@ -122,7 +114,7 @@ def _global_values(campaign: Campaign) -> Iterator[Issue]:
                 f"The field “{name}” is local: the campaign has no value for it.",
                 "Give the field the scope both, or put the value into the entries.",
             )
-        elif not (field.pattern and _pattern_fault(field.pattern)) and (
+        elif not (field.pattern and pattern_fault(field.pattern)) and (
             fault := _value_fault(field, value, field.pattern)
         ):
             yield _issue(
@@ -216,6 +208,13 @@ def _template(campaign: Campaign) -> Iterator[Issue]:
             "/template/text",
             "The letter has neither text nor HTML.",
             'Add one of them to `template`, for example "text": {"path": "letter.txt"}.',
+        )
+    if template.inline_images and not template.html:
+        yield _issue(
+            "invalid-value",
+            "/template/inline_images",
+            "There are inline images, but no HTML that could show them.",
+            "Add `html` to `template`, or attach the images as files.",
         )
     for index, cid in _repeated(image.cid for image in template.inline_images):
         yield _issue(

@@ -125,20 +125,28 @@ class Mapping_(Block):  # noqa: N801  # `Mapping` is the standard library's
     """Which column is what."""
 
     to: Annotated[
-        Columns | None, key("To", "Column, or columns, of `to`. Default: none.", "E-Mail")
+        Columns | None,
+        key("To", "Column, or columns, of `to`. Default: the column of that name.", "E-Mail"),
     ] = None
     cc: Annotated[
-        Columns | None, key("Cc", "Column, or columns, of `cc`. Default: none.", "Copy")
+        Columns | None,
+        key("Cc", "Column, or columns, of `cc`. Default: the column of that name.", "Copy"),
     ] = None
     bcc: Annotated[
-        Columns | None, key("Bcc", "Column, or columns, of `bcc`. Default: none.", ["Archive"])
+        Columns | None,
+        key("Bcc", "Column, or columns, of `bcc`. Default: the column of that name.", ["Archive"]),
     ] = None
     active: Annotated[
         Filled | None,
-        key("Active", "Column that says whether the row counts. Default: none.", "Active"),
+        key(
+            "Active",
+            "Column that says whether the row counts. Default: the column of that name.",
+            "Active",
+        ),
     ] = None
     id: Annotated[
-        Filled | None, key("Id", "Column of the id. Default: none, derived.", "Number")
+        Filled | None,
+        key("Id", "Column of the id. Default: the column of that name, else derived.", "Number"),
     ] = None
     values: Annotated[
         dict[str, Filled],

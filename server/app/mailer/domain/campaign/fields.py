@@ -64,7 +64,8 @@ class Field(Block):
         str | None,
         key(
             "Pattern",
-            "A regular expression that the whole value must match. Default: none.",
+            "A regular expression that the whole value must match, without look-around and "
+            "back-references. Default: none.",
             "[0-9]{4,6}",
         ),
     ] = None

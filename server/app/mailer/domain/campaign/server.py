@@ -83,7 +83,7 @@ class SmtpServer(Block):
             "How many seconds to wait for each answer. Default: 30.",
             30,
             gt=0,
-            le=3600,
+            le=600,
         ),
         NUMBER,
     ] = 30.0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time as clock
 from datetime import date, datetime, time
 from decimal import Decimal
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.mailer.domain.fields import KINDS, BadCell, read_cell, truth, typed
+from app.mailer.domain.fields import KINDS, BadCell, pattern_fault, read_cell, truth, typed
 
 
 @pytest.mark.parametrize(
@@ -99,6 +100,20 @@ def test_pattern_must_match_all_of_a_filled_cell() -> None:
         read_cell("string", "AB12x", r"[A-Z]{2}\d+")
     with pytest.raises(BadCell, match="not a regular expression"):
         read_cell("string", "x", "(")
+
+
+@pytest.mark.parametrize("pattern", ["a)|(b", "(?=a)a", r"(a)\1", "((a{100}){100}){100}"])
+def test_a_pattern_that_is_none_or_could_take_for_ever_is_refused(pattern: str) -> None:
+    assert pattern_fault(pattern)
+    with pytest.raises(BadCell, match="not a regular expression"):
+        read_cell("string", "a", pattern)
+
+
+def test_a_careless_pattern_takes_no_time() -> None:
+    started = clock.monotonic()
+    with pytest.raises(BadCell, match="does not match"):
+        read_cell("string", "a" * 5_000 + "b", "(a+)+")
+    assert clock.monotonic() - started < 2
 
 
 def test_a_secret_never_shows() -> None:

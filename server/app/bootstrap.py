@@ -1,0 +1,175 @@
+"""The one place that joins ports to adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.access.actor import Actor
+from app.access.keys import authenticate_api_key
+from app.db.session import make_engine, reading, session_factory
+from app.mailer.adapters.archive import ZipArchiver
+from app.mailer.adapters.blob_folder import FolderBlobStore
+from app.mailer.adapters.campaign_files import DiskCampaignFiles
+from app.mailer.adapters.clock import SystemClock
+from app.mailer.adapters.imap import ImapSentFolder
+from app.mailer.adapters.journal import FileJournal
+from app.mailer.adapters.limiter_memory import MemoryLimiter
+from app.mailer.adapters.pdf_text import pdf_text
+from app.mailer.adapters.recording import RecordingTransport
+from app.mailer.adapters.secret_box import AesSecretBox
+from app.mailer.adapters.smtp import SmtpTransport
+from app.mailer.domain.campaign import Campaign
+from app.mailer.domain.errors import ConfigurationError
+from app.mailer.ports import (
+    Archiver,
+    Clock,
+    Journal,
+    MailTransport,
+    PdfText,
+    Progress,
+    SentFolder,
+    ServerAccess,
+)
+from app.mailer.services.append_sent import SentBox
+from app.mailer.services.build_version import Workshop
+from app.mailer.services.send_campaign import Outbox
+from app.mailer.services.server_access import SmtpOverrides, imap_access
+from app.settings import Settings, get_settings
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What works on campaign files alone, without a database."""
+
+    clock: Clock
+    pdf_text: PdfText
+    archive: Archiver
+    files_of: Callable[[Path, Path | None], DiskCampaignFiles]
+    connect: Callable[[ServerAccess], MailTransport]
+    record: Callable[[], RecordingTransport]
+
+
+def make_tools() -> Tools:
+    """The real tools of this machine."""
+    return Tools(
+        clock=SystemClock(),
+        pdf_text=pdf_text,
+        archive=ZipArchiver(),
+        files_of=DiskCampaignFiles,
+        connect=SmtpTransport,
+        record=RecordingTransport,
+    )
+
+
+def make_overrides(settings: Settings | None = None) -> SmtpOverrides:
+    """The five `MULTIMAILER_SMTP_*` variables."""
+    settings = settings or get_settings()
+    password = settings.smtp_password
+    return SmtpOverrides(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        security=settings.smtp_security,
+        username=settings.smtp_username,
+        password=password.get_secret_value() if password is not None else None,
+    )
+
+
+class Program:
+    """One process: its settings, its database and everything that the services ask for."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or get_settings()
+        self.tools = make_tools()
+        self.clock = self.tools.clock
+
+    @cached_property
+    def engine(self) -> Engine:
+        return make_engine(self.settings.database_url)
+
+    @cached_property
+    def sessions(self) -> sessionmaker[Session]:
+        return session_factory(self.engine)
+
+    @cached_property
+    def reading(self) -> sessionmaker[Session]:
+        return reading(self.engine)
+
+    @cached_property
+    def blobs(self) -> FolderBlobStore:
+        return FolderBlobStore(self.settings.blob_dir)
+
+    @cached_property
+    def box(self) -> AesSecretBox:
+        return AesSecretBox(self.settings.master_key)
+
+    def actor(self, api_key: str) -> Actor:
+        """Whose key this is; `AccessDenied`, or `ConfigurationError` where no table is there."""
+        try:
+            with self.sessions() as session:
+                actor = authenticate_api_key(
+                    session, api_key, self.clock.now(), development=self.settings.is_dev
+                )
+                session.commit()
+        except (OperationalError, ProgrammingError) as error:
+            if "no such table" in str(error.orig) or "does not exist" in str(error.orig):
+                raise ConfigurationError(
+                    "The database has no tables yet.",
+                    "Run: python -m app.mailer.commands.init_db --with-dev-data",
+                ) from None
+            raise ConfigurationError(
+                "The database cannot be reached.", "Check DATABASE_URL, and that it runs."
+            ) from error
+        return actor
+
+    def workshop(self, progress: Progress) -> Workshop:
+        return Workshop(
+            sessions=self.sessions,
+            files_of=lambda folder: self.tools.files_of(folder, None),
+            pdf_text=self.tools.pdf_text,
+            archive=self.tools.archive,
+            blobs=self.blobs,
+            box=self.box,
+            clock=self.clock,
+            progress=progress,
+        )
+
+    def outbox(self) -> Outbox:
+        return Outbox(
+            sessions=self.sessions,
+            blobs=self.blobs,
+            limiter=MemoryLimiter(self.clock),
+            clock=self.clock,
+            box=self.box,
+            connect=self.tools.connect,
+            overrides=make_overrides(self.settings),
+        )
+
+    def sent_box(self) -> SentBox:
+        return SentBox(
+            sessions=self.sessions,
+            blobs=self.blobs,
+            clock=self.clock,
+            box=self.box,
+            open_folder=_open_sent_folder,
+        )
+
+    def journal(self, tenant_id: UUID) -> Journal:
+        """A journal of this process; journals are apart by tenant, like everything else."""
+        return FileJournal(self.settings.journal_dir / str(tenant_id))
+
+
+def _open_sent_folder(campaign: Campaign) -> SentFolder:
+    imap = campaign.server.imap
+    return ImapSentFolder(
+        imap_access(campaign),
+        campaign.delivery.imap_append_sent.folder,
+        imap.sent_folder if imap is not None else "auto",
+    )

@@ -1,0 +1,190 @@
+"""Counts and lists for reports: one statement each, however many jobs there are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy.orm import Session
+
+from app.db.models import (
+    AppendAttemptOutcome,
+    AttemptOutcome,
+    CampaignVersion,
+    ImapAppendAttempt,
+    Job,
+    JobAttachment,
+    JobIssue,
+    SendAttempt,
+)
+from app.db.repositories.queueing import Gate, sent_elsewhere
+from app.mailer.domain.issues import Severity
+from app.mailer.domain.job import Event, SendStatus, sources_of
+from app.mailer.domain.report import JobGroup
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentTotals:
+    """Files as recipients see them, `in_archives` apart; sizes in bytes before encoding."""
+
+    messages_with_attachments: int
+    files: int
+    bytes: int
+    distinct_files: int
+    in_archives: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A job that did not go out as it should, with what the server said last."""
+
+    entry_id: str
+    to: str
+    send_status: SendStatus
+    code: int | None
+    reply: str | None
+    error: str | None
+    message_id: str | None
+    attempts: int
+    at: datetime | None
+
+
+def job_groups(session: Session, gate: Gate) -> list[JobGroup]:
+    """The jobs of a version, counted by all axes at once."""
+    before = case(
+        (and_(Job.send_status == SendStatus.UNQUEUED, sent_elsewhere(gate)), 1), else_=0
+    ).label("sent_before")
+    axes = (Job.build_status, Job.decision, Job.send_status, Job.imap_status)
+    rows = session.execute(
+        select(*axes, before, func.count(), func.min(Job.due_at))
+        .where(Job.tenant_id == gate.tenant_id, Job.version_id == gate.version_id)
+        .group_by(*axes, before)
+    )
+    claimable = sources_of(Event.CLAIM)
+    return [
+        JobGroup(build, decision, send, imap, bool(sent), count, due if send in claimable else None)
+        for build, decision, send, imap, sent, count, due in rows
+    ]
+
+
+def attachment_totals(session: Session, tenant_id: UUID, version_id: UUID) -> AttachmentTotals:
+    outer = JobAttachment.archive.is_(None)
+    row = session.execute(
+        select(
+            func.count(JobAttachment.job_id.distinct()),
+            func.count(case((outer, 1))),
+            func.coalesce(func.sum(case((outer, JobAttachment.size))), 0),
+            func.count(case((outer, JobAttachment.sha256)).distinct()),
+            func.count(case((~outer, 1))),
+        )
+        .join(Job, Job.id == JobAttachment.job_id)
+        .where(JobAttachment.tenant_id == tenant_id, *_own(tenant_id, version_id))
+    ).one()
+    return AttachmentTotals(*map(int, row))
+
+
+def issue_counts(
+    session: Session, tenant_id: UUID, version_id: UUID
+) -> list[tuple[str, Severity, int]]:
+    """How often each code occurs with each severity, the most frequent first."""
+    number = func.count().label("number")
+    rows = session.execute(
+        select(JobIssue.code, JobIssue.severity, number)
+        .where(JobIssue.tenant_id == tenant_id, JobIssue.version_id == version_id)
+        .group_by(JobIssue.code, JobIssue.severity)
+        .order_by(number.desc(), JobIssue.code, JobIssue.severity)
+    )
+    return [row.tuple() for row in rows]
+
+
+def send_attempts(
+    session: Session, tenant_id: UUID, version_id: UUID
+) -> Counter[AttemptOutcome | None]:
+    """All tries to send, by outcome; None for those that are running."""
+    rows = session.execute(
+        select(SendAttempt.outcome, func.count())
+        .join(Job, Job.id == SendAttempt.job_id)
+        .where(SendAttempt.tenant_id == tenant_id, *_own(tenant_id, version_id))
+        .group_by(SendAttempt.outcome)
+    )
+    return Counter(dict(row.tuple() for row in rows))
+
+
+def append_attempts(
+    session: Session, tenant_id: UUID, version_id: UUID
+) -> Counter[AppendAttemptOutcome | None]:
+    """All tries to file a copy, by outcome; None for those that are running."""
+    rows = session.execute(
+        select(ImapAppendAttempt.outcome, func.count())
+        .join(Job, Job.id == ImapAppendAttempt.job_id)
+        .where(ImapAppendAttempt.tenant_id == tenant_id, *_own(tenant_id, version_id))
+        .group_by(ImapAppendAttempt.outcome)
+    )
+    return Counter(dict(row.tuple() for row in rows))
+
+
+def trouble(
+    session: Session,
+    tenant_id: UUID,
+    version_id: UUID,
+    statuses: Collection[SendStatus],
+    *,
+    limit: int,
+) -> list[Trouble]:
+    """The jobs in `statuses` whose last try is the most recent, at most `limit`, latest first."""
+    last = (
+        select(
+            SendAttempt.job_id,
+            func.max(func.coalesce(SendAttempt.replied_at, SendAttempt.claimed_at)).label("at"),
+        )
+        .join(Job, Job.id == SendAttempt.job_id)
+        .where(*_own(tenant_id, version_id), Job.send_status.in_(statuses))
+        .group_by(SendAttempt.job_id)
+        .subquery()
+    )
+    at = func.coalesce(last.c.at, Job.claimed_at)
+    rows = session.execute(
+        select(
+            Job.entry_id,
+            Job.to_display,
+            Job.send_status,
+            Job.last_code,
+            Job.last_reply,
+            Job.last_error,
+            Job.message_id,
+            Job.attempt_count,
+            at,
+        )
+        .outerjoin(last, last.c.job_id == Job.id)
+        .where(*_own(tenant_id, version_id), Job.send_status.in_(statuses))
+        .order_by(at.desc().nulls_last(), Job.position)
+        .limit(limit)
+    )
+    return [Trouble(*row) for row in rows]
+
+
+def versions(
+    session: Session, tenant_id: UUID, campaign_id: UUID
+) -> Sequence[tuple[CampaignVersion, Counter[SendStatus]]]:
+    """Every version of a campaign, newest first, with its jobs by send status."""
+    rows = session.execute(
+        select(CampaignVersion, Job.send_status, func.count(Job.id))
+        .outerjoin(Job, Job.version_id == CampaignVersion.id)
+        .where(CampaignVersion.tenant_id == tenant_id, CampaignVersion.campaign_id == campaign_id)
+        .group_by(CampaignVersion.id, Job.send_status)
+        .order_by(CampaignVersion.number.desc())
+    )
+    found: dict[UUID, tuple[CampaignVersion, Counter[SendStatus]]] = {}
+    for version, status, count in rows:
+        _version, counted = found.setdefault(version.id, (version, Counter()))
+        if status is not None:
+            counted[status] += count
+    return list(found.values())
+
+
+def _own(tenant_id: UUID, version_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    return (Job.tenant_id == tenant_id, Job.version_id == version_id)

@@ -1,0 +1,125 @@
+"""Files copies of sent letters in the Sent folder of the sender's IMAP account."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from app.bootstrap import Program
+from app.db.models import AppendAttemptOutcome
+from app.db.repositories.appending import ToAppend
+from app.mailer.commands.terminal import (
+    FINDINGS,
+    OK,
+    ApiKey,
+    AsJson,
+    Bar,
+    CampaignId,
+    coloured,
+    parse_uuid,
+    print_json,
+    run,
+    say,
+    stoppable,
+)
+from app.mailer.services.append_sent import AppendReport, append_sent, rehearse_append
+
+
+def main(
+    campaign_id: CampaignId,
+    api_key: ApiKey,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how many would be filed; change nothing.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, metavar="N", help="At most so many copies.")
+    ] = None,
+    include_failed: Annotated[
+        bool, typer.Option("--include-failed", help="Also those that failed before.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """File the copies that are still missing. A copy that is there already is not filed again."""
+    program = Program()
+    actor = program.actor(api_key)
+    campaign = parse_uuid(campaign_id, "--campaign-id")
+    if dry_run:
+        report = rehearse_append(
+            program.sent_box(), actor, campaign, include_failed=include_failed, limit=limit
+        )
+    else:
+        journal = program.journal(actor.tenant_id)
+        try:
+            with Bar() as bar, stoppable() as stop:
+                progress = _Counter(bar)
+                report = append_sent(
+                    program.sent_box(),
+                    actor,
+                    campaign,
+                    journal=journal,
+                    include_failed=include_failed,
+                    limit=limit,
+                    stop=stop,
+                    on_start=progress.start,
+                    on_done=progress.done,
+                )
+        finally:
+            journal.close(settled=True)
+    if as_json:
+        print_json(append_json(report))
+    else:
+        show_append(report)
+    return FINDINGS if report.has_findings else OK
+
+
+class _Counter:
+    def __init__(self, bar: Bar) -> None:
+        self._bar = bar
+        self._total = 0
+        self._done = 0
+
+    def start(self, total: int) -> None:
+        self._total = total
+        self._bar("Filing copies", 0, total)
+
+    def done(self, _job: ToAppend, _outcome: AppendAttemptOutcome) -> None:
+        self._done += 1
+        self._bar("Filing copies", self._done, self._total)
+
+
+def append_json(report: AppendReport) -> dict[str, Any]:
+    """What filing copies did, for programs."""
+    return {
+        "dry_run": report.dry_run,
+        "wanted": report.wanted,
+        "outcomes": {each.value: n for each, n in report.outcomes.items()},
+        "folders": sorted(report.folders),
+        "pending": report.pending,
+        "failed": report.failed,
+        "interrupted": report.interrupted,
+        "stopped": report.stopped,
+        "last_error": report.last_error,
+    }
+
+
+def show_append(report: AppendReport) -> None:
+    """The same for people."""
+    if report.dry_run:
+        say(f"{report.wanted} copies would be filed in the Sent folder.")
+        return
+    done = ", ".join(
+        f"{n} {coloured(each.value.replace('_', ' '))}" for each, n in report.outcomes.items()
+    )
+    where = f" in {', '.join(coloured(name) for name in sorted(report.folders))}"
+    say(f"Copies: {done or 'none was missing'}{where if report.folders else ''}.")
+    if report.stopped:
+        say(f"[red]Stopped:[/] {coloured(report.stopped)} The letters themselves were sent.")
+    elif report.last_error:
+        say(f"[yellow]The last failure:[/] {coloured(report.last_error)}")
+    if report.failed:
+        say(f"{report.failed} copies failed: append_pending_sent --include-failed tries again.")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,153 @@
+"""What the commands that work on a campaign file share: reading it, and showing what was found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from app.bootstrap import Tools
+from app.mailer.adapters.campaign_files import DiskCampaignFiles
+from app.mailer.commands.terminal import (
+    coloured,
+    print_issues,
+    print_json_stream,
+    print_summary,
+    print_table,
+    say,
+)
+from app.mailer.domain.campaign import Campaign
+from app.mailer.domain.errors import MailerError
+from app.mailer.domain.issues import EntryState, Issue
+from app.mailer.domain.letter import Letter
+from app.mailer.ports import Progress
+from app.mailer.services.build import Built
+from app.mailer.services.prepare import Prepared, prepare, read_campaign
+
+
+def read_campaign_bytes(path: Path) -> bytes:
+    """The content of a campaign file; `MailerError` where there is none to read."""
+    try:
+        # Never waits for a writer, as opening a pipe would.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        raise MailerError(
+            f"There is no campaign file {path}.", "Paths are relative to the current folder."
+        ) from None
+    except OSError as error:
+        raise MailerError(
+            f"The campaign file {path} cannot be read: {error.strerror}.",
+            "Name a file that this user may read.",
+        ) from error
+
+
+def open_campaign(tools: Tools, path: Path) -> tuple[Campaign, DiskCampaignFiles]:
+    """A campaign file, and the files beside it."""
+    campaign = read_campaign(read_campaign_bytes(path))
+    return campaign, tools.files_of(path.parent, path)
+
+
+def prepare_file(
+    tools: Tools, path: Path, progress: Progress, *, match: bool
+) -> tuple[Prepared, DiskCampaignFiles]:
+    """A campaign file with everything in it checked."""
+    campaign, files = open_campaign(tools, path)
+    return (
+        prepare(campaign, files, pdf_text=tools.pdf_text, progress=progress, match=match),
+        files,
+    )
+
+
+def entry_json(
+    letter: Letter, built: Built | None = None, eml: str | None = None
+) -> dict[str, Any]:
+    """One entry as `--json` shows it (campaign format, "What the commands print")."""
+    entry: dict[str, Any] = {
+        "id": letter.id,
+        "status": letter.state.value,
+        "to": [mailbox.address for mailbox in letter.lists.to],
+        "issues": [issue.as_dict() for issue in letter.issues],
+    }
+    if built is None:
+        entry["attachments"] = [
+            {
+                "rule": chosen.rule.label,
+                "path": chosen.file.path,
+                "filename": chosen.filename,
+                "size": chosen.file.size,
+            }
+            for chosen in letter.files
+        ]
+        return entry
+    entry["attachments"] = [
+        {
+            "rule": each.rule,
+            "path": each.path,
+            "filename": each.filename,
+            "size": each.size,
+            "sha256": each.sha256,
+            **({"archive": each.archive} if each.archive else {}),
+        }
+        for each in built.files
+    ]
+    entry |= {"message_id": built.message_id, "size": built.size, "sha256": built.sha256}
+    if eml is not None:
+        entry["eml"] = eml
+    return entry
+
+
+def print_prepared_json(
+    prepared: Prepared, summary: dict[str, int], entries: Iterable[object]
+) -> None:
+    """The one object of `validate_campaign`, `resolve_attachments` and `build_messages`."""
+    info = prepared.campaign.campaign
+    print_json_stream(
+        {
+            "campaign": {
+                "id": info.id,
+                "name": info.name,
+                "version": prepared.campaign.version,
+            },
+            "summary": summary,
+            "issues": [issue.as_dict() for issue in prepared.issues],
+        },
+        "entries",
+        entries,
+    )
+
+
+def print_prepared(
+    prepared: Prepared, summary: dict[str, int], *, verbose: bool, files: bool
+) -> None:
+    """The same for people: the summary, what is wrong, and with `verbose` every entry."""
+    info = prepared.campaign.campaign
+    say(f"[bold]{coloured(info.name)}[/] ({coloured(info.id)}, mode {info.mode})")
+    print_summary(summary)
+    found: list[Issue] = [*prepared.issues]
+    for letter in prepared.letters:
+        found.extend(letter.issues)
+    if verbose:
+        print_table(
+            "Entries",
+            ["Entry", "State", "To", "Files"] if files else ["Entry", "State", "To"],
+            [
+                (
+                    letter.id,
+                    letter.state.value,
+                    ", ".join(mailbox.display for mailbox in letter.lists.to),
+                    *(["\n".join(chosen.filename for chosen in letter.files)] if files else []),
+                )
+                for letter in prepared.letters
+            ],
+        )
+    elif files:
+        with_files = sum(1 for letter in prepared.letters if letter.files)
+        say(f"{with_files} of {len(prepared.letters)} entries have files.")
+    if found:
+        print_issues(found)
+    else:
+        say("[green]Nothing is wrong.[/]")
+    queueable = summary[EntryState.READY.value] + summary[EntryState.WARNING.value]
+    say(f"{queueable} of {len(prepared.letters)} letters may be sent as they are.")

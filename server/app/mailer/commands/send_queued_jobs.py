@@ -1,0 +1,179 @@
+"""Sends the queued letters of a campaign from this process, at the campaign's pace."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from app.bootstrap import Program
+from app.db.repositories.delivery import Claimed
+from app.mailer.commands.append_pending_sent import append_json, show_append
+from app.mailer.commands.terminal import (
+    FINDINGS,
+    OK,
+    ApiKey,
+    AsJson,
+    Bar,
+    CampaignId,
+    coloured,
+    parse_uuid,
+    print_json,
+    run,
+    say,
+    stoppable,
+)
+from app.mailer.domain.job import SendStatus
+from app.mailer.services.append_sent import append_sent
+from app.mailer.services.send_campaign import SendReport, rehearse_sending, send_campaign
+
+
+def main(
+    campaign_id: CampaignId,
+    api_key: ApiKey,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Prove every letter's bytes; send and change nothing."),
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, metavar="N", help="At most so many letters.")
+    ] = None,
+    no_rate_limit: Annotated[
+        bool, typer.Option("--no-rate-limit", help="Faster than the campaign says.")
+    ] = False,
+    append_sent_too: Annotated[
+        bool, typer.Option("--append-sent", help="Then file the copies in the Sent folder.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Send what is queued and due. Interrupted, it can be run again: nobody gets a letter twice."""
+    program = Program()
+    actor = program.actor(api_key)
+    campaign = parse_uuid(campaign_id, "--campaign-id")
+    outbox = program.outbox()
+    result: dict[str, Any] = {}
+    copies = None
+    with Bar() as bar, stoppable() as stop:
+        counter = _Counter(bar)
+        if dry_run:
+            report = rehearse_sending(
+                outbox,
+                actor,
+                campaign,
+                program.tools.record(),
+                limit=limit,
+                on_start=counter.start,
+                on_done=counter.done,
+            )
+        else:
+            journal = program.journal(actor.tenant_id)
+            settled = False
+            try:
+                report = send_campaign(
+                    outbox,
+                    actor,
+                    campaign,
+                    journal=journal,
+                    limit=limit,
+                    rate_limit=not no_rate_limit,
+                    stop=stop,
+                    on_start=counter.start,
+                    on_done=counter.done,
+                )
+                settled = report.stopped is None
+                if append_sent_too and not stop.is_set():
+                    copies = append_sent(
+                        program.sent_box(),
+                        actor,
+                        campaign,
+                        journal=journal,
+                        include_failed=False,
+                        limit=None,
+                        stop=stop,
+                        on_start=lambda total: bar("Filing copies", 0, total),
+                        on_done=lambda _job, _outcome: None,
+                    )
+            finally:
+                journal.close(settled=settled)
+    result = _as_json(report)
+    if copies is not None:
+        result["append_sent"] = append_json(copies)
+    if as_json:
+        print_json(result)
+    else:
+        _show(report)
+        if copies is not None:
+            show_append(copies)
+    found = report.has_findings or (copies is not None and copies.has_findings)
+    return FINDINGS if found else OK
+
+
+class _Counter:
+    """Feeds the bar, from whichever thread sends."""
+
+    def __init__(self, bar: Bar) -> None:
+        self._bar = bar
+        self._total = 0
+        self._done = 0
+
+    def start(self, total: int) -> None:
+        self._total = total
+        self._bar("Sending", 0, total)
+
+    def done(self, _job: Claimed, _status: SendStatus) -> None:
+        self._done += 1
+        self._bar("Sending", self._done, self._total)
+
+
+def _as_json(report: SendReport) -> dict[str, Any]:
+    return {
+        "dry_run": report.dry_run,
+        "due": report.due,
+        "outcomes": {status.value: report.outcomes[status] for status in report.outcomes},
+        "recovered": {
+            "replayed": report.recovered.replayed,
+            "queued_again": report.recovered.queued,
+            "in_doubt": report.recovered.in_doubt,
+        },
+        "waiting": report.waiting,
+        "in_doubt": report.in_doubt,
+        "next_due": report.next_due,
+        "interrupted": report.interrupted,
+        "stopped": report.stopped,
+        "hint": report.hint,
+    }
+
+
+def _show(report: SendReport) -> None:
+    if report.recovered:
+        say(
+            f"From a run that broke off: {report.recovered.replayed} answers found, "
+            f"{report.recovered.queued} letters queued again, "
+            f"{report.recovered.in_doubt} in doubt."
+        )
+    if report.dry_run:
+        proven = report.outcomes[SendStatus.SENT]
+        say(f"{proven} of {report.due} due letters would be sent; their bytes are as built.")
+        if changed := report.outcomes[SendStatus.FAILED]:
+            say(f"[red]{changed} differ from what was built and would not be sent.[/]")
+    else:
+        done = ", ".join(f"{n} {coloured(s.value)}" for s, n in report.outcomes.items())
+        say(f"{done or 'Nothing was due'}.")
+    if report.stopped:
+        say(f"[red]Stopped:[/] {coloured(report.stopped)}")
+        if report.hint:
+            say(coloured(report.hint))
+    if report.interrupted:
+        say("Interrupted; run the same command to go on.")
+    if report.waiting and not report.dry_run:
+        when = f", the next from {report.next_due:%Y-%m-%d %H:%M:%S} UTC" if report.next_due else ""
+        say(f"{report.waiting} letters still wait{when}.")
+    if report.in_doubt:
+        say(
+            f"[red]{report.in_doubt} letters are in doubt:[/] the server may or may not have "
+            "accepted them. Look there, then decide: review_jobs --assume-sent or --resend."
+        )
+
+
+if __name__ == "__main__":
+    run(main)

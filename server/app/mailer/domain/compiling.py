@@ -1,0 +1,313 @@
+"""Compiling a campaign: each template of the file is read once, its faults with their pointers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from app.mailer.domain.campaign import Campaign, MailboxSpec, Rule
+from app.mailer.domain.campaign.json_text import escaped
+from app.mailer.domain.codes import CODES
+from app.mailer.domain.compiled import (
+    CompiledCampaign,
+    CompiledRule,
+    MailboxTemplate,
+    Rows,
+    TemplateTexts,
+    Text,
+)
+from app.mailer.domain.entries import LocalFields
+from app.mailer.domain.fields import BadCell, read_cell
+from app.mailer.domain.issues import Issue, Severity
+from app.mailer.domain.jinja import compile_jinja
+from app.mailer.domain.mailbox import InvalidMailbox, Mailbox, parse_mailbox
+from app.mailer.domain.placeholders import (
+    Declared,
+    Problem,
+    ProblemKind,
+    Template,
+    TemplateFailed,
+    Values,
+    compile_template,
+    escape_html,
+)
+from app.mailer.domain.recipients import CombineFlags
+
+
+@dataclass(frozen=True, slots=True)
+class _PlainText:
+    """A placeholder template as a `Text`."""
+
+    template: Template
+    escape: Callable[[str], str] | None = None
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        return self.template.problems
+
+    @property
+    def names(self) -> frozenset[str]:
+        return self.template.names
+
+    def missing(self, values: Values) -> tuple[str, ...]:
+        return self.template.missing(values)
+
+    def render(self, values: Values, _rows: Rows, /) -> str:
+        return self.template.render(values, self.escape)
+
+
+def compile_campaign(campaign: Campaign, texts: TemplateTexts) -> CompiledCampaign:
+    """Compile everything that holds a placeholder; what is wrong becomes issues with pointers."""
+    compiler = _Compiler(campaign)
+    template = campaign.template
+    recipients = campaign.recipients
+    zip_ = campaign.attachments.zip
+    global_values = compiler.global_values()
+    compiled = CompiledCampaign(
+        campaign=campaign,
+        declared=compiler.declared,
+        global_values=global_values,
+        subject=compiler.text(texts.subject, _pointer_of("subject", template.subject), html=False),
+        text=compiler.text(texts.text, _pointer_of("text", template.text), html=False),
+        html=compiler.text(texts.html, _pointer_of("html", template.html), html=True),
+        from_=(
+            compiler.mailbox(recipients.from_, "/recipients/from", "invalid-sender")
+            if recipients.from_ is not None
+            else None
+        ),
+        reply_to=compiler.mailboxes(recipients.reply_to, "/recipients/reply_to", "invalid-sender"),
+        to=compiler.mailboxes(recipients.to, "/recipients/to"),
+        cc=compiler.mailboxes(recipients.cc, "/recipients/cc"),
+        bcc=compiler.mailboxes(recipients.bcc, "/recipients/bcc"),
+        rules=compile_rules(
+            campaign.attachments.global_,
+            "/attachments/global",
+            compiler.template,
+            own=False,
+            secret_names=compiler.secret_names,
+        ),
+        headers=tuple(
+            (name, compiler.template(value, f"/delivery/headers/{escaped(name)}"))
+            for name, value in campaign.delivery.headers.items()
+        ),
+        zip_filename=(
+            compiler.template(zip_.filename, "/attachments/zip/filename") if zip_.enabled else None
+        ),
+        zip_password=(
+            compiler.template(zip_.password, "/attachments/zip/password")
+            if zip_.enabled and zip_.password is not None
+            else None
+        ),
+        local_fields=LocalFields(
+            campaign.fields, frozenset(name for name, text in global_values.items() if text)
+        ),
+        combine_flags=CombineFlags(
+            reply_to=recipients.combine.reply_to,
+            to=recipients.combine.to,
+            cc=recipients.combine.cc,
+            bcc=recipients.combine.bcc,
+        ),
+        test_recipients=compiler.test_recipients(),
+        secret_names=compiler.secret_names,
+        text_of=lru_cache(maxsize=256)(compiler.entry_subject),
+        issues=compiler.issues,
+    )
+    compiled.issues.extend(_shared_copies(compiled))
+    return compiled
+
+
+def compile_rules(
+    rules: Sequence[Rule],
+    pointer: str,
+    template: Callable[[str, str], Template],
+    *,
+    own: bool,
+    secret_names: frozenset[str],
+) -> tuple[CompiledRule, ...]:
+    """Attachment rules of the campaign or of one entry; `template` compiles text at a pointer."""
+    compiled = []
+    for number, rule in enumerate(rules):
+        place = f"{pointer}/{number}"
+        base_dir = template(rule.base_dir, f"{place}/base_dir")
+        pattern = template(rule.file_filter, f"{place}/file_filter")
+        filename = template(rule.filename, f"{place}/filename") if rule.filename else None
+        expect_text = tuple(
+            template(text, f"{place}/expect_text/{index}")
+            for index, text in enumerate(rule.expect_text)
+        )
+        used = [base_dir, pattern, *expect_text, *([filename] if filename else [])]
+        compiled.append(
+            CompiledRule(
+                label=rule.label or rule.file_filter,
+                pointer=place,
+                rule=rule,
+                base_dir=base_dir,
+                pattern=pattern,
+                filename=filename,
+                expect_text=expect_text,
+                own=own,
+                confidential=any(secret_names & each.names for each in used),
+            )
+        )
+    return tuple(compiled)
+
+
+def compile_mailbox(
+    spec: MailboxSpec, pointer: str, template: Callable[[str, str], Template]
+) -> MailboxTemplate:
+    """A mailbox of the campaign file, split where its angle bracket stands."""
+    if not isinstance(spec, str):
+        name = spec.get("name")
+        return MailboxTemplate(
+            template(name, f"{pointer}/name") if name else None,
+            template(spec["email"], f"{pointer}/email"),
+        )
+    split = _NAME_AND_ADDRESS.fullmatch(spec)
+    if split is None or "${" not in spec:
+        return MailboxTemplate(None, template(spec, pointer))
+    quoted = split["name"].strip().removeprefix('"').removesuffix('"')
+    return MailboxTemplate(
+        template(quoted, pointer) if quoted else None, template(split["address"].strip(), pointer)
+    )
+
+
+def problem_issue(problem: Problem, pointer: str, entry: str | None = None) -> Issue:
+    """A fault in a template's source as an issue."""
+    code = "unknown-placeholder" if problem.kind is ProblemKind.UNKNOWN_NAME else "bad-template"
+    column = f", column {problem.column}" if problem.column else ""
+    where = f" (line {problem.line}{column})" if problem.line > 1 else ""
+    return Issue(code, CODES[code].severity, pointer, problem.message + where, problem.hint, entry)
+
+
+_NAME_AND_ADDRESS = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]*)>\s*")
+
+
+class _Compiler:
+    """Compiles one campaign's templates and gathers what is wrong in them."""
+
+    def __init__(self, campaign: Campaign) -> None:
+        self._campaign = campaign
+        self.issues: list[Issue] = []
+        self.secret_names = frozenset(
+            each.name for each in campaign.fields if each.type == "secret"
+        )
+        self.declared = Declared(
+            local=frozenset(each.name for each in campaign.fields if each.is_local),
+            global_=frozenset(each.name for each in campaign.fields if each.is_global),
+            kinds={each.name: each.type for each in campaign.fields},
+        )
+
+    def template(self, source: str, pointer: str) -> Template:
+        template = compile_template(source, self.declared)
+        self._note(template.problems, pointer)
+        return template
+
+    def text(self, source: str | None, pointer: str, *, html: bool) -> Text | None:
+        if source is None:
+            return None
+        text = self._compiled_text(source, html=html)
+        self._note(text.problems, pointer)
+        return text
+
+    def _compiled_text(self, source: str, *, html: bool) -> Text:
+        if self._campaign.template.engine == "jinja2":
+            return compile_jinja(source, self.declared, html=html)
+        return _PlainText(compile_template(source, self.declared), escape_html if html else None)
+
+    def entry_subject(self, source: str) -> Text:
+        """An entry's own subject; its faults belong to the entry, so they are not noted here."""
+        return self._compiled_text(source, html=False)
+
+    def mailbox(self, spec: MailboxSpec, pointer: str, code: str) -> MailboxTemplate:
+        template = compile_mailbox(spec, pointer, self.template)
+        parts = (template.name, template.email)
+        if any(part is not None and (part.names or part.problems) for part in parts):
+            return template
+        constant = self._constant(spec, pointer, code)
+        return replace(template, constant=constant, broken=constant is None)
+
+    def mailboxes(
+        self, specs: Sequence[MailboxSpec], pointer: str, code: str = "invalid-recipient"
+    ) -> tuple[MailboxTemplate, ...]:
+        return tuple(
+            self.mailbox(spec, f"{pointer}/{index}", code) for index, spec in enumerate(specs)
+        )
+
+    def test_recipients(self) -> tuple[Mailbox, ...] | None:
+        if self._campaign.campaign.mode != "test":
+            return None
+        found = [
+            self._constant(spec, f"/delivery/test_recipients/{index}", "invalid-recipient")
+            for index, spec in enumerate(self._campaign.delivery.test_recipients)
+        ]
+        return tuple(mailbox for mailbox in found if mailbox is not None)
+
+    def _constant(self, spec: MailboxSpec, pointer: str, code: str) -> Mailbox | None:
+        try:
+            return parse_mailbox(spec)
+        except InvalidMailbox as error:
+            # Wrong for every letter, so it blocks the campaign whatever the policy for entries is.
+            hint = "Write it as name@example.org or Name <name@example.org>."
+            self.issues.append(Issue(code, Severity.BLOCK, pointer, str(error), hint))
+            return None
+
+    def global_values(self) -> dict[str, str]:
+        """The text of every global field that has a value or a default.
+
+        A value that cannot be read as its field's type is an issue found with the shape.
+        """
+        values = {}
+        for each in self._campaign.fields:
+            if not each.is_global:
+                continue
+            raw = self._campaign.global_values.get(each.name)
+            raw = each.default if raw is None else raw
+            try:
+                values[each.name] = "" if raw is None else read_cell(each.type, raw, each.pattern)
+            except BadCell:
+                values[each.name] = ""
+        return values
+
+    def _note(self, problems: Sequence[Problem], pointer: str) -> None:
+        self.issues.extend(problem_issue(problem, pointer) for problem in problems)
+
+
+def _pointer_of(part: str, source: object) -> str:
+    return f"/template/{part}" if isinstance(source, str) else f"/template/{part}/path"
+
+
+def _same_for_all(template: MailboxTemplate, compiled: CompiledCampaign) -> Mailbox | None:
+    """The mailbox that every entry gets from the template, or None where they differ."""
+    if template.constant is not None or template.email.uses_local:
+        return template.constant
+    try:
+        return parse_mailbox(template.email.render(Values(global_=compiled.global_values)))
+    except (InvalidMailbox, TemplateFailed):
+        return None  # said for each entry
+
+
+def _shared_copies(compiled: CompiledCampaign) -> list[Issue]:
+    """Global copies outside the sender's domain, which would get everybody's letter."""
+    sender = _same_for_all(compiled.from_, compiled) if compiled.from_ is not None else None
+    if sender is None:
+        return []
+    copies = [
+        (f"/recipients/{name}/{index}", _same_for_all(template, compiled))
+        for name, templates in (("cc", compiled.cc), ("bcc", compiled.bcc))
+        for index, template in enumerate(templates)
+    ]
+    return compiled.judge(
+        [
+            Issue(
+                "shared-copy",
+                Severity.WARN,
+                pointer,
+                f"{copy.address} is outside {sender.domain} and gets a copy of everybody's letter.",
+                "Take it out, unless they may read every letter of this campaign.",
+            )
+            for pointer, copy in copies
+            if copy is not None and copy.domain != sender.domain
+        ]
+    )

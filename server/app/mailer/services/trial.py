@@ -1,0 +1,127 @@
+"""Send one letter of a campaign file to a tester, whoever it was meant for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+from app.mailer.domain.errors import CampaignInvalid, MailerError
+from app.mailer.domain.issues import Severity
+from app.mailer.domain.letter import Letter
+from app.mailer.domain.mailbox import Mailbox
+from app.mailer.domain.recipients import Lists
+from app.mailer.domain.replies import Outcome, classify
+from app.mailer.ports import (
+    Archiver,
+    CampaignFiles,
+    Clock,
+    Envelope,
+    MailTransport,
+    Progress,
+    Reply,
+    Stage,
+    TransportFailure,
+)
+from app.mailer.services.build import Built, build_letters, draft_job_id
+from app.mailer.services.prepare import Prepared
+
+
+class NotTaken(MailerError):
+    """The mail server did not take a message; nothing was sent, unless the text says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A letter with the tester in the place of all its recipients."""
+
+    letter: Letter
+    built: Built
+
+
+def build_trial(
+    prepared: Prepared,
+    files: CampaignFiles,
+    tester: Mailbox,
+    *,
+    entry_id: str | None,
+    archive: Archiver,
+    clock: Clock,
+    progress: Progress,
+) -> Trial:
+    """The letter of `entry_id`, else the first that can be built, addressed to `tester` alone.
+
+    Whoever stood in To, Cc or Bcc is in neither header nor envelope.
+    """
+    if prepared.blocked:
+        raise CampaignInvalid([i for i in prepared.issues if i.severity is Severity.BLOCK])
+    letter = _chosen(prepared, entry_id)
+    letter.lists = Lists(reply_to=letter.lists.reply_to, to=(tester,))
+    campaign_id = prepared.campaign.campaign.id
+    only = replace(prepared, letters=[letter])
+    for _letter, built in build_letters(
+        only,
+        files,
+        archive=archive,
+        build_id=uuid4(),
+        job_id_of=lambda each: draft_job_id(campaign_id, each.id),
+        now=clock.now,
+        progress=progress,
+    ):
+        if built is not None:
+            return Trial(letter, built)
+    raise CampaignInvalid(letter.issues)
+
+
+def send_trial(trial: Trial, tester: Mailbox, transport: MailTransport) -> Reply:
+    """Hand it to a mail server; `NotTaken` says why it would not have it."""
+    assert trial.letter.sender is not None
+    envelope = Envelope(
+        trial.letter.sender.address, (tester.address,), trial.built.frame.needs_smtputf8
+    )
+    try:
+        return deliver(transport, envelope, trial.built)
+    finally:
+        transport.close()
+
+
+def deliver(transport: MailTransport, envelope: Envelope, built: Built) -> Reply:
+    """One message outside of any campaign's jobs, from envelope to the server's yes."""
+    try:
+        transport.stage(envelope, built.size, built.chunks())
+        reply = transport.finish()
+    except TransportFailure as failure:
+        if failure.stage is Stage.DOT:
+            raise NotTaken(
+                f"{failure.message}",
+                "The message may have arrived all the same: look before sending it again.",
+            ) from failure
+        raise NotTaken(failure.message, "Nothing was sent.") from failure
+    if classify(reply).outcome is not Outcome.ACCEPTED:
+        raise NotTaken(
+            f"The server refused the message: {reply.code} {reply.text}", "Nothing was sent."
+        )
+    return reply
+
+
+def _chosen(prepared: Prepared, entry_id: str | None) -> Letter:
+    if entry_id is None:
+        for letter in prepared.letters:
+            if letter.buildable:
+                return letter
+        raise MailerError(
+            "No entry of this campaign can be built.", "validate_campaign says what is wrong."
+        )
+    for letter in prepared.letters:
+        if letter.id == entry_id:
+            if letter.buildable:
+                return letter
+            raise (
+                CampaignInvalid(letter.issues)
+                if letter.issues
+                else MailerError(
+                    f"The entry “{entry_id}” is {letter.state.value}.", "Choose another one."
+                )
+            )
+    raise MailerError(
+        f"There is no entry “{entry_id}”.", "resolve_attachments --verbose lists them."
+    )
