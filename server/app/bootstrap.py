@@ -40,8 +40,9 @@ from app.mailer.ports import (
 )
 from app.mailer.services.append_sent import SentBox
 from app.mailer.services.build_version import Workshop
+from app.mailer.services.email_report import Post
 from app.mailer.services.send_campaign import Outbox
-from app.mailer.services.server_access import SmtpOverrides, imap_access
+from app.mailer.services.server_access import SmtpOverrides, imap_access, smtp_access
 from app.settings import Settings, get_settings
 
 
@@ -159,6 +160,23 @@ class Program:
             clock=self.clock,
             box=self.box,
             open_folder=_open_sent_folder,
+        )
+
+    def post(self, *, dry_run: bool) -> Post:
+        """For mailing reports; a dry run's transport only records."""
+        overrides = make_overrides(self.settings)
+
+        def connect(campaign: Campaign) -> MailTransport:
+            if dry_run:
+                return self.tools.record()
+            return self.tools.connect(smtp_access(campaign, overrides))
+
+        return Post(
+            reading=self.reading,
+            sessions=self.sessions,
+            clock=self.clock,
+            box=self.box,
+            connect=connect,
         )
 
     def journal(self, tenant_id: UUID) -> Journal:

@@ -1,7 +1,8 @@
 """Named places where a test can make the program die, to prove what a crash there does.
 
-`FAILPOINTS=after_dot:exit` ends the process at that place as SIGKILL would; `name:stop` freezes it as
-SIGSTOP would; `name:raise` raises; `name:exit@3` waits for the third visit. In production the variable is ignored.
+`FAILPOINTS=after_dot:exit` ends the process at that place as SIGKILL would; `name:stop` freezes it
+as SIGSTOP would; `name:raise` raises; `name:exit@3` waits for the third visit. In production the
+variable is ignored.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-
 
 _ACTIONS = ("exit", "stop", "raise")
 

@@ -109,7 +109,8 @@ def _passes(gate: Gate) -> ColumnElement[bool]:
     pairs = [
         and_(
             Job.build_status == build,
-            Job.decision.is_(None) if decision is None else Job.decision == decision,
+            # Never unknown, as `=` is for NULL: `left_out` negates this.
+            Job.decision.is_not_distinct_from(decision),
         )
         for build in EntryState
         for decision in (None, *Decision)

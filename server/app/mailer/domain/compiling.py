@@ -178,7 +178,8 @@ def problem_issue(problem: Problem, pointer: str, entry: str | None = None) -> I
     code = "unknown-placeholder" if problem.kind is ProblemKind.UNKNOWN_NAME else "bad-template"
     column = f", column {problem.column}" if problem.column else ""
     where = f" (line {problem.line}{column})" if problem.line > 1 else ""
-    return Issue(code, CODES[code].severity, pointer, problem.message + where, problem.hint, entry)
+    hint = problem.hint or "Correct the template there."
+    return Issue(code, CODES[code].severity, pointer, problem.message + where, hint, entry)
 
 
 _NAME_AND_ADDRESS = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]*)>\s*")

@@ -19,6 +19,8 @@ from app.mailer.domain.issues import Issue
 from app.mailer.domain.placeholders import nearest
 
 ID_MAX_CHARACTERS = 200
+#: What to do about a `bad-cell`.
+CORRECT_CELL = "Correct it there, or change the field's type or pattern."
 
 
 @dataclass(slots=True)
@@ -104,7 +106,7 @@ class LocalFields:
                 except BadCell as error:
                     values[name] = ""
                     pointer, subject = place(name)
-                    entry.add("bad-cell", f"{subject}: {error}", pointer=pointer)
+                    entry.add("bad-cell", f"{subject}: {error}", CORRECT_CELL, pointer=pointer)
                     continue
             values[name] = text
             if not text and name in self.needed:

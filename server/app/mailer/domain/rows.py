@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from app.mailer.domain.columns import Columns, letters
-from app.mailer.domain.entries import BrokenCell, Entry, name_entry, shown
+from app.mailer.domain.entries import CORRECT_CELL, BrokenCell, Entry, name_entry, shown
 from app.mailer.domain.fields import BadCell, read_cell, truth
 from app.mailer.domain.issues import Issue
 
@@ -109,7 +109,7 @@ class _Reading:
                 raise BadCell(cell.reason)
             return read_cell("string", cell).strip()
         except BadCell as error:
-            self.entry.add("bad-cell", f"{self.columns.place(position)}: {error}")
+            self.entry.add("bad-cell", f"{self.columns.place(position)}: {error}", CORRECT_CELL)
             return None
 
     def _mailboxes(
@@ -133,7 +133,7 @@ class _Reading:
                 raise BadCell(cell.reason)
             return truth(cell)
         except BadCell as error:
-            self.entry.add("bad-cell", f"{self.columns.place(position)}: {error}")
+            self.entry.add("bad-cell", f"{self.columns.place(position)}: {error}", CORRECT_CELL)
             return True
 
 

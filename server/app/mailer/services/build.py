@@ -133,10 +133,10 @@ class _Builder:
             letter.issues.append(file_issue(fault, letter.entry.pointer, letter.id))
             return None
         except UnsafeHeader as error:
-            self._fail(letter, "header-injection", str(error))
+            self._fail(letter, "header-injection", str(error), "Correct the value.")
             return None
         except (TemplateFailed, ValueError) as error:
-            self._fail(letter, "bad-template", str(error))
+            self._fail(letter, "bad-template", str(error), "Correct the template, or the value.")
             return None
         self._check_size(letter, frame.size)
         return Built(
@@ -217,10 +217,10 @@ class _Builder:
         if size > limit and not any(issue.code == "too-large" for issue in letter.issues):
             letter.issues.extend(self._compiled.judge([too_large(letter, size, limit)]))
 
-    def _fail(self, letter: Letter, code: str, message: str) -> None:
+    def _fail(self, letter: Letter, code: str, message: str, hint: str) -> None:
         # Blocks whatever the policy: there is no message to send.
         letter.issues.append(
-            Issue(code, Severity.BLOCK, letter.entry.pointer, message, "", letter.id)
+            Issue(code, Severity.BLOCK, letter.entry.pointer, message, hint, letter.id)
         )
 
 

@@ -1,0 +1,155 @@
+"""Reports what became of a campaign; can write a table of its letters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy.orm import Session
+
+from app.access.actor import Actor
+from app.bootstrap import Program
+from app.mailer.commands.terminal import (
+    OK,
+    ApiKey,
+    AsJson,
+    CampaignId,
+    coloured,
+    parse_uuid,
+    print_json,
+    print_table,
+    run,
+    say,
+)
+from app.mailer.domain.errors import MailerError
+from app.mailer.domain.report import write_jobs_csv
+from app.mailer.services.report import campaign_report, job_rows
+
+
+def main(
+    campaign_id: CampaignId,
+    api_key: ApiKey,
+    version_id: Annotated[
+        str | None,
+        typer.Option("--version-id", metavar="UUID", help="Else the newest version."),
+    ] = None,
+    include_jobs: Annotated[
+        bool, typer.Option("--include-jobs", help="Also a row for each letter.")
+    ] = False,
+    jobs_csv: Annotated[
+        str | None,
+        typer.Option("--jobs-csv", metavar="FILE", help="Write a row for each letter as CSV."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Show what became of a campaign: how many letters are in which state, and what failed."""
+    program = Program()
+    actor = program.actor(api_key)
+    campaign = parse_uuid(campaign_id, "--campaign-id")
+    version = parse_uuid(version_id, "--version-id") if version_id else None
+    with program.reading() as session:
+        report = campaign_report(
+            session,
+            actor,
+            campaign,
+            version_id=version,
+            include_jobs=include_jobs,
+            now=program.clock.now(),
+        )
+        version = parse_uuid(report["campaign"]["version_id"], "version")
+        if jobs_csv is not None:
+            rows = _write_csv(session, actor, campaign, version, Path(jobs_csv))
+    if as_json:
+        print_json(report)
+    else:
+        _show(report)
+        if jobs_csv is not None:
+            say(f"{rows} letters are listed in {coloured(jobs_csv)}.")
+    return OK
+
+
+def _write_csv(session: Session, actor: Actor, campaign: Any, version: Any, path: Path) -> int:
+    """The table whole or not at all; it replaces an older one only when it is complete."""
+    unfinished = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("w", encoding="utf-8", newline="") as file:
+            # Excel takes UTF-8 without a mark for something else.
+            rows = write_jobs_csv(
+                job_rows(session, actor, campaign, version_id=version), file, bom=True
+            )
+        unfinished.replace(path)
+    except OSError as error:
+        raise MailerError(
+            f"--jobs-csv: {path} cannot be written: {error.strerror}.", "Name another file."
+        ) from error
+    return rows
+
+
+def _show(report: Mapping[str, Any]) -> None:
+    campaign = report["campaign"]
+    say(
+        f"[bold]{coloured(campaign['name'])}[/] ({coloured(campaign['external_id'])}), "
+        f"version {campaign['version_number']}, {campaign['workflow_state']}"
+    )
+    print_table(
+        "Letters",
+        ["", "Letters"],
+        [(name.replace("_", " "), count) for name, count in report["cards"].items() if count],
+        right=["Letters"],
+    )
+    for title, axis in (("Built", "build"), ("Sending", "send"), ("Copies in Sent", "imap")):
+        counted = [f"{n} {coloured(state)}" for state, n in report[axis].items() if n]
+        say(f"{title}: {', '.join(counted) or 'none'}")
+    files = report["attachments"]
+    say("Attachments: " + ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in files.items()))
+    if report["issues"]:
+        print_table(
+            "Issues",
+            ["", "Code", "Letters", "Meaning"],
+            [(i["severity"], i["code"], i["count"], i["meaning"]) for i in report["issues"]],
+            right=["Letters"],
+        )
+    if report["recent_failures"]:
+        print_table(
+            "Not sent",
+            ["Entry", "To", "State", "Reply", "At"],
+            [
+                (
+                    each["entry"],
+                    each["to"],
+                    each["send_status"],
+                    " ".join(str(p) for p in (each["code"], each["reply"] or each["error"]) if p),
+                    each["at"],
+                )
+                for each in report["recent_failures"]
+            ],
+        )
+    if report["in_doubt"]["count"]:
+        say(f"[red]{report['in_doubt']['count']} letters are in doubt.[/]")
+        say(report["in_doubt"]["explanation"])
+        say("Decide with review_jobs --assume-sent or --resend.")
+    if report["next_due_at"]:
+        say(f"The next letter is due at {report['next_due_at']}.")
+    if report.get("jobs"):
+        print_table(
+            "All letters",
+            ["Entry", "To", "Built", "Sending", "Copy", "Files"],
+            [
+                (
+                    job["entry_id"],
+                    job["to"],
+                    job["build_status"],
+                    job["send_status"],
+                    job["imap_status"],
+                    "\n".join(job["attachments"]),
+                )
+                for job in report["jobs"]
+            ],
+        )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,170 @@
+"""Lists what waits for a person's decision, and records it: who, when and why."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from app.access.actor import Actor
+from app.bootstrap import Program
+from app.mailer.commands.terminal import (
+    OK,
+    ApiKey,
+    AsJson,
+    CampaignId,
+    coloured,
+    parse_uuid,
+    print_json,
+    print_table,
+    run,
+    say,
+)
+from app.mailer.domain.errors import MailerError
+from app.mailer.domain.job import Decision, Event
+from app.mailer.domain.review import RESEND_WARNING
+from app.mailer.services.review import ReviewPage, Selection, Settled, decide, open_reviews, resolve
+
+_PAGE = 200
+
+
+def main(
+    campaign_id: CampaignId,
+    api_key: ApiKey,
+    version_id: Annotated[
+        str | None,
+        typer.Option("--version-id", metavar="UUID", help="Else the newest version."),
+    ] = None,
+    entry: Annotated[
+        list[str] | None,
+        typer.Option("--entry", metavar="ID", help="Which entry; repeat it for several."),
+    ] = None,
+    code: Annotated[
+        str | None,
+        typer.Option("--code", help="All undecided ones with this issue, e.g. shared-file."),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that wait for this decision.")] = False,
+    accept: Annotated[bool, typer.Option("--accept", help="Send it as it was built.")] = False,
+    exclude: Annotated[bool, typer.Option("--exclude", help="Do not send it.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Failed: try it again.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Queued: stop it.")] = False,
+    assume_sent: Annotated[
+        bool, typer.Option("--assume-sent", help="In doubt: it did arrive.")
+    ] = False,
+    resend: Annotated[
+        bool, typer.Option("--resend", help="In doubt: send it again; it may arrive twice.")
+    ] = False,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Why; kept with the decision.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """List what needs a decision or, with --accept, --exclude and the others, decide it."""
+    asked: dict[Decision | Event, bool] = {
+        Decision.ACCEPT: accept,
+        Decision.EXCLUDE: exclude,
+        Event.RETRY: retry,
+        Event.CANCEL: cancel,
+        Event.ASSUME_SENT: assume_sent,
+        Event.RESEND: resend,
+    }
+    chosen = [choice for choice, wanted in asked.items() if wanted]
+    if len(chosen) > 1:
+        raise MailerError("Only one decision at a time.", "Name one of the options.")
+    program = Program()
+    actor = program.actor(api_key)
+    campaign = parse_uuid(campaign_id, "--campaign-id")
+    version = parse_uuid(version_id, "--version-id") if version_id else None
+    if not chosen:
+        _list(program, actor, campaign, version, as_json=as_json)
+        return OK
+    if (entry is not None) + (code is not None) + every != 1:
+        raise MailerError("Which ones?", "Give either --entry (once or more), --code or --all.")
+    with program.sessions() as session:
+        common: dict[str, Any] = {
+            "version_id": version,
+            "reason": reason or "",
+            "now": program.clock.now(),
+        }
+        choice = chosen[0]
+        if isinstance(choice, Decision):
+            selection = Selection(entry, code)
+            settled = decide(
+                session, actor, campaign, selection=selection, decision=choice, **common
+            )
+        elif code is not None:
+            raise MailerError("--code goes with --accept and --exclude.", "Use --entry or --all.")
+        else:
+            settled = resolve(
+                session, actor, campaign, entry_ids=entry, event=choice, box=program.box, **common
+            )
+        session.commit()
+    if as_json:
+        print_json(asdict(settled))
+    else:
+        _show_settled(choice, settled)
+    return OK
+
+
+def _list(
+    program: Program, actor: Actor, campaign: UUID, version: UUID | None, *, as_json: bool
+) -> None:
+    pages: list[ReviewPage] = []
+    with program.reading() as session:
+        after = -1
+        while True:
+            page = open_reviews(
+                session, actor, campaign, version_id=version, after=after, limit=_PAGE
+            )
+            pages.append(page)
+            if page.next_after is None or not as_json:
+                break
+            after = page.next_after
+    reviews = [review for page in pages for review in page.reviews]
+    first = pages[0]
+    if as_json:
+        print_json(
+            {
+                "version_id": first.version_id,
+                "version": first.version_number,
+                "undecided": first.undecided,
+                "reviews": reviews,
+            }
+        )
+        return
+    if not reviews:
+        say("Nothing waits for a decision.")
+        return
+    print_table(
+        f"{first.undecided} wait for a decision",
+        ["Entry", "To", "Files", "What", "What to do"],
+        [
+            (
+                review["entry_id"],
+                review["to"],
+                "\n".join(each["filename"] for each in review["attachments"]),
+                "\n".join(f"{each['code']}: {each['message']}" for each in review["issues"]),
+                "\n".join(each["hint"] for each in review["issues"]),
+            )
+            for review in reviews
+        ],
+    )
+    if first.undecided > len(reviews):
+        say(f"… and {first.undecided - len(reviews)} more; --json lists all.")
+    say("Decide: --entry ID --accept --reason '…', or --exclude; --all and --code for many.")
+
+
+def _show_settled(choice: Decision | Event, settled: Settled) -> None:
+    named = ", ".join(coloured(entry) for entry in settled.entries[:20])
+    more = f" and {len(settled.entries) - 20} more" if len(settled.entries) > 20 else ""
+    say(f"{choice.value.replace('_', ' ')}: {len(settled.entries)} ({named}{more}).")
+    if choice is Event.RESEND:
+        say(f"[yellow]{RESEND_WARNING}[/]")
+    for entry, why in list(settled.left.items())[:20]:
+        say(f"Left as it was: {coloured(entry)} ({coloured(why)}).")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,116 @@
+"""A campaign with jobs in a fresh database of each kind, and somebody who may do things to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine, event, select, update
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.access.actor import Actor
+from app.access.scopes import Scope
+from app.audit import list_entries
+from app.db.models import AuditEntry, Campaign, CampaignVersion, Job, Tenant
+from app.db.repositories import jobs, versions
+from app.db.repositories.jobs import NewJob
+from tests.integration.db.conftest import (  # noqa: F401 - these are fixtures
+    NOW,
+    campaign,
+    engine,
+    new_job,
+    new_version,
+    other_tenant,
+    session,
+    sessions,
+    tenant,
+)
+
+CONFIG: dict[str, Any] = {
+    "version": "1.0",
+    "campaign": {"id": "spring", "name": "Spring", "mode": "send"},
+    "recipients": {"from": "Office <office@example.org>"},
+    "template": {"subject": "Hello", "text": "Hello"},
+    "delivery": {"rate_limit": {"messages_per_minute": 10, "concurrency": 2}},
+}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One campaign's database, for tests to fill and to look into."""
+
+    sessions: sessionmaker[Session]
+    tenant_id: UUID
+    campaign_id: UUID
+
+    def actor(self, *scopes: str) -> Actor:
+        return Actor.system(self.tenant_id, "Ada", scopes or (Scope.EVERYTHING,))
+
+    def add_version(self, *new: NewJob, config: dict[str, Any] | None = None) -> UUID:
+        with self.sessions() as session:
+            version = new_version(self.campaign_id)
+            version.config = CONFIG if config is None else config
+            version.mode = version.config["campaign"]["mode"]
+            version.built_at = NOW
+            versions.add(session, self.tenant_id, version)
+            jobs.add_all(session, self.tenant_id, self.campaign_id, version.id, new)
+            session.commit()
+            return version.id
+
+    def change(self, version_id: UUID, entry_ids: Iterable[str], **values: object) -> None:
+        with self.sessions() as session:
+            session.execute(
+                update(Job)
+                .where(Job.version_id == version_id, Job.entry_id.in_(list(entry_ids)))
+                .values(**values)
+            )
+            session.commit()
+
+    def jobs(self, version_id: UUID) -> dict[str, Job]:
+        with self.sessions() as session:
+            found = session.scalars(
+                select(Job).where(Job.version_id == version_id).order_by(Job.position)
+            )
+            return {job.entry_id: job for job in found}
+
+    def version(self, version_id: UUID) -> CampaignVersion:
+        with self.sessions() as session:
+            return versions.get(session, self.tenant_id, version_id)
+
+    def audit(self) -> list[AuditEntry]:
+        with self.sessions() as session:
+            return list(list_entries(session, self.actor()))
+
+
+@pytest.fixture
+def desk(
+    sessions: sessionmaker[Session],  # noqa: F811
+    tenant: Tenant,  # noqa: F811
+    campaign: Campaign,  # noqa: F811
+) -> Desk:
+    return Desk(sessions, tenant.id, campaign.id)
+
+
+@pytest.fixture
+def statements(engine: Engine) -> Callable[[], Any]:  # noqa: F811
+    """Counts the SELECTs within `with statements() as seen`."""
+
+    @contextmanager
+    def watch() -> Iterator[list[str]]:
+        seen: list[str] = []
+
+        def note(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
+            if statement.lstrip().upper().startswith("SELECT"):
+                seen.append(statement)
+
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            yield seen
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
+
+    return watch
