@@ -30,7 +30,9 @@ trap stop_servers EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-part() { printf '\n\033[1m── %s\033[0m\n' "$*"; }
+bold= plain=
+if [ -t 1 ]; then bold=$'\033[1m' plain=$'\033[0m'; fi
+part() { printf '\n%s── %s%s\n' "$bold" "$*" "$plain"; }
 
 # Shows a command of the program as it is typed, runs it, and ends the demo unless it exits as
 # expected: 0, or 1 where it has findings for a person.
@@ -85,11 +87,10 @@ else
 fi
 cp -R app/mailer/examples "$demo/example"
 example=../var/demo/example/campaign.json
-if [ -n "$imap_port" ]; then
-  sed "s/\"port\": 1025/\"port\": $smtp_port/; s/\"port\": 1143/\"port\": $imap_port/"
-else
-  sed "s/\"port\": 1025/\"port\": $smtp_port/; /\"imap\": {/,/}/s/\"enabled\": true/\"enabled\": false/"
-fi <app/mailer/examples/campaign.json >"$example"
+edits="s/\"port\": 1025/\"port\": $smtp_port/; s/\"port\": 1143/\"port\": ${imap_port:-1143}/"
+off='s/"enabled": true/"enabled": false/'
+[ -n "$imap_port" ] || edits+="; /\"imap\": {/,/}/$off; /\"imap_append_sent\"/$off"
+sed "$edits" app/mailer/examples/campaign.json >"$example"
 echo "The example is in var/demo/example. Commands run in server/."
 
 part 'The database, and a key to work with'
@@ -114,7 +115,7 @@ id=$(python -m app.mailer.commands.list_db_campaigns "${key[@]}" --json |
 campaign=(--campaign-id "$id" "${key[@]}")
 
 part 'What needs a person'
-mm 1 review_jobs "${campaign[@]}"
+mm 0 review_jobs "${campaign[@]}"
 mm 0 review_jobs "${campaign[@]}" --accept --entry 0074 --entry 0075 \
   --reason 'The couple shares one mailbox; each gets a letter.'
 mm 0 review_jobs "${campaign[@]}" --exclude --entry 0061 \
@@ -127,7 +128,7 @@ mm 0 queue_campaign "${campaign[@]}" --no-celery
 part 'Sending: first a rehearsal'
 mm 0 send_queued_jobs "${campaign[@]}" --dry-run
 mm 0 send_queued_jobs "${campaign[@]}" --append-sent
-echo 'Once more, as after a doubt: nobody gets a second letter.'
+printf '\nThe same once more, as somebody in doubt would do: nobody gets a second letter.\n'
 mm 0 send_queued_jobs "${campaign[@]}"
 mm 0 append_pending_sent "${campaign[@]}"
 

@@ -80,7 +80,7 @@ def main() -> int:
     print()
     check(len(jobs) == len(members) == 12 and len(sent) == 8, "8 of 12 letters count as sent")
     check(
-        Counter(each.id for each in letters) == Counter(sent),
+        Counter(each.id for each in letters) == Counter(list(sent)),
         "each of them is at the server exactly once, and no other letter is",
     )
     check(
@@ -108,7 +108,7 @@ def main() -> int:
     if arguments.imap_port is not None:
         copies = [email.message_from_bytes(data) for data in sent_folder(arguments.imap_port)]
         check(
-            Counter(copy["Message-ID"] for copy in copies) == Counter(sent),
+            Counter(str(copy["Message-ID"]) for copy in copies) == Counter(list(sent)),
             f"the folder {SENT} has {len(copies)} copies, one of each letter",
         )
         check(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy import Engine, make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.access.actor import Actor
@@ -44,6 +45,8 @@ from app.mailer.services.email_report import Post
 from app.mailer.services.send_campaign import Outbox
 from app.mailer.services.server_access import SmtpOverrides, imap_access, smtp_access
 from app.settings import Settings, get_settings
+
+_INIT_DB = "Run: python -m app.mailer.commands.init_db --with-dev-data"
 
 
 @dataclass(frozen=True)
@@ -111,23 +114,25 @@ class Program:
     def box(self) -> AesSecretBox:
         return AesSecretBox(self.settings.master_key)
 
+    def migrate(self) -> None:
+        """Make the database's tables, or bring them up to date."""
+        # Alembic takes long to load, and no other command needs it.
+        from app.db.migrations import upgrade
+
+        with _database_told():
+            upgrade(self.settings.database_url)
+
     def actor(self, api_key: str) -> Actor:
         """Whose key this is; `AccessDenied`, or `ConfigurationError` where no table is there."""
-        try:
-            with self.sessions() as session:
-                actor = authenticate_api_key(
-                    session, api_key, self.clock.now(), development=self.settings.is_dev
-                )
-                session.commit()
-        except (OperationalError, ProgrammingError) as error:
-            if "no such table" in str(error.orig) or "does not exist" in str(error.orig):
-                raise ConfigurationError(
-                    "The database has no tables yet.",
-                    "Run: python -m app.mailer.commands.init_db --with-dev-data",
-                ) from None
-            raise ConfigurationError(
-                "The database cannot be reached.", "Check DATABASE_URL, and that it runs."
-            ) from error
+        file = make_url(self.settings.database_url).database
+        if self.settings.database_url.startswith("sqlite") and not Path(file or "").exists():
+            # Looking must not leave an empty database behind.
+            raise ConfigurationError(f"There is no database {file} yet.", _INIT_DB)
+        with _database_told(), self.sessions() as session:
+            actor = authenticate_api_key(
+                session, api_key, self.clock.now(), development=self.settings.is_dev
+            )
+            session.commit()
         return actor
 
     def workshop(self, progress: Progress) -> Workshop:
@@ -182,6 +187,23 @@ class Program:
     def journal(self, tenant_id: UUID) -> Journal:
         """A journal of this process; journals are apart by tenant, like everything else."""
         return FileJournal(self.settings.journal_dir / str(tenant_id))
+
+
+@contextmanager
+def _database_told() -> Iterator[None]:
+    """Says in a sentence what a database fault at the first touch means."""
+    try:
+        yield
+    except DBAPIError as error:
+        fault = str(error.orig)
+        if "no such" in fault or "does not exist" in fault:
+            raise ConfigurationError(
+                "The database has not all of its tables yet.", _INIT_DB
+            ) from None
+        raise ConfigurationError(
+            f"The database cannot be used: {fault.strip()}.",
+            "Check DATABASE_URL, that the database runs, and that this user may use it.",
+        ) from error
 
 
 def _open_sent_folder(campaign: Campaign) -> SentFolder:

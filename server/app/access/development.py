@@ -31,17 +31,21 @@ class DevelopmentSettings(Protocol):
     def dev_api_key(self) -> SecretStr | None: ...
 
 
+def refuse_outside_development(settings: DevelopmentSettings) -> None:
+    if not settings.is_dev:
+        raise ConfigurationError(
+            "Development data is for APP_ENV=dev alone.",
+            "Leave --with-dev-data out, or set APP_ENV=dev.",
+        )
+
+
 def bootstrap_dev_data(session: Session, settings: DevelopmentSettings, now: datetime) -> Tenant:
     """The tenant `default`, its owner `admin@example.local` and the development key.
 
     Done twice, it changes nothing. Outside `APP_ENV=dev` it raises `ConfigurationError`, since
     everybody knows this password and this key.
     """
-    if not settings.is_dev:
-        raise ConfigurationError(
-            "Development data is for APP_ENV=dev alone.",
-            "Leave --with-dev-data out, or set APP_ENV=dev.",
-        )
+    refuse_outside_development(settings)
     tenant = access.tenant_by_slug(session, TENANT)
     if tenant is None:
         tenant = access.add_tenant(session, Tenant(slug=TENANT, name="Default", created_at=now))

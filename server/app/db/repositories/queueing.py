@@ -96,7 +96,7 @@ def left_out(session: Session, gate: Gate) -> LeftOut:
         .where(*_own(gate), ~_passes(gate))
         .group_by(reason)
     )
-    found: dict[str, int] = dict(row.tuple() for row in counted)
+    found: dict[str, int] = dict(counted.tuples().all())
     return LeftOut(**{each.name: found.get(each.name, 0) for each in fields(LeftOut)})
 
 

@@ -98,7 +98,7 @@ def issue_counts(
         .group_by(JobIssue.code, JobIssue.severity)
         .order_by(number.desc(), JobIssue.code, JobIssue.severity)
     )
-    return [row.tuple() for row in rows]
+    return [(code, severity, count) for code, severity, count in rows]
 
 
 def send_attempts(
@@ -111,7 +111,7 @@ def send_attempts(
         .where(SendAttempt.tenant_id == tenant_id, *_own(tenant_id, version_id))
         .group_by(SendAttempt.outcome)
     )
-    return Counter(dict(row.tuple() for row in rows))
+    return Counter(dict(rows.all()))
 
 
 def append_attempts(
@@ -124,7 +124,7 @@ def append_attempts(
         .where(ImapAppendAttempt.tenant_id == tenant_id, *_own(tenant_id, version_id))
         .group_by(ImapAppendAttempt.outcome)
     )
-    return Counter(dict(row.tuple() for row in rows))
+    return Counter(dict(rows.all()))
 
 
 def trouble(

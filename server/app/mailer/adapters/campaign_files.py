@@ -69,22 +69,9 @@ class DiskCampaignFiles:
         full = self._folder / path
         self._used.add(full)
         try:
-            fd = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            return _content(full, path)
         except OSError as error:
             raise _fault(full, path, error) from error
-        with os.fdopen(fd, "rb") as file:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode):
-                raise FileFault(
-                    "unsafe-file", f"{path} is not a regular file.", "Put a real file there."
-                )
-            if status.st_size > MAX_BYTES:
-                raise FileFault(
-                    "unreadable-file",
-                    f"{path} has {status.st_size / 1e6:.0f} MB; the most is {MAX_BYTES / 1e6:.0f}.",
-                    "Use a smaller file.",
-                )
-            return file.read(MAX_BYTES)
 
     def table(self, source: Source) -> Table:
         full = self._folder / source.path
@@ -111,6 +98,27 @@ class DiskCampaignFiles:
         root = Path(tree.root)
         used = [path.resolve() for path in self._used]
         return {path.relative_to(root).as_posix() for path in used if path.is_relative_to(root)}
+
+
+def _content(full: Path, path: str) -> bytes:
+    # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+    descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise FileFault(
+                "unsafe-file", f"{path} is not a regular file.", "Put a real file there."
+            )
+        if status.st_size > MAX_BYTES:
+            raise FileFault(
+                "unreadable-file",
+                f"{path} has {status.st_size / 1e6:.0f} MB; the most is {MAX_BYTES / 1e6:.0f}.",
+                "Use a smaller file.",
+            )
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(MAX_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def _fault(full: Path, path: str, error: OSError) -> FileFault:

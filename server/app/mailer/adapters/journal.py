@@ -121,7 +121,7 @@ class _Abandoned:
                 row = orjson.loads(line)
                 found.append(
                     JournalRecord(
-                        job_id=UUID(row["job"]),
+                        job_id=UUID(str(row["job"])),
                         fence=row["fence"],
                         code=row["code"],
                         text=row["text"],

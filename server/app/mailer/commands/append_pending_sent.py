@@ -7,8 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from app.bootstrap import Program
-from app.db.models import AppendAttemptOutcome
-from app.db.repositories.appending import ToAppend
 from app.mailer.commands.terminal import (
     FINDINGS,
     OK,
@@ -16,6 +14,7 @@ from app.mailer.commands.terminal import (
     AsJson,
     Bar,
     CampaignId,
+    Counted,
     coloured,
     parse_uuid,
     print_json,
@@ -52,7 +51,7 @@ def main(
         journal = program.journal(actor.tenant_id)
         try:
             with Bar() as bar, stoppable() as stop:
-                progress = _Counter(bar)
+                counted = Counted(bar, "Filing copies")
                 report = append_sent(
                     program.sent_box(),
                     actor,
@@ -61,8 +60,8 @@ def main(
                     include_failed=include_failed,
                     limit=limit,
                     stop=stop,
-                    on_start=progress.start,
-                    on_done=progress.done,
+                    on_start=counted.start,
+                    on_done=counted.done,
                 )
         finally:
             journal.close(settled=True)
@@ -71,21 +70,6 @@ def main(
     else:
         show_append(report)
     return FINDINGS if report.has_findings else OK
-
-
-class _Counter:
-    def __init__(self, bar: Bar) -> None:
-        self._bar = bar
-        self._total = 0
-        self._done = 0
-
-    def start(self, total: int) -> None:
-        self._total = total
-        self._bar("Filing copies", 0, total)
-
-    def done(self, _job: ToAppend, _outcome: AppendAttemptOutcome) -> None:
-        self._done += 1
-        self._bar("Filing copies", self._done, self._total)
 
 
 def append_json(report: AppendReport) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -25,20 +26,34 @@ from app.mailer.ports import Progress
 from app.mailer.services.build import Built
 from app.mailer.services.prepare import Prepared, prepare, read_campaign
 
+#: More than any campaign that a person would want to read.
+_MAX_BYTES = 256 * 1024 * 1024
+
 
 def read_campaign_bytes(path: Path) -> bytes:
     """The content of a campaign file; `MailerError` where there is none to read."""
     try:
         # Never waits for a writer, as opening a pipe would.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            return file.read()
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise MailerError(
+                    f"The campaign file {path} is not a regular file.", "Name the JSON file itself."
+                )
+            if status.st_size > _MAX_BYTES:
+                raise MailerError(
+                    f"The campaign file {path} has {status.st_size / 1e6:.0f} MB; the most is "
+                    f"{_MAX_BYTES / 1e6:.0f} MB.",
+                    "Move the entries into a table of their own, under `entries.source`.",
+                )
+            return file.read(_MAX_BYTES)
     except FileNotFoundError:
         raise MailerError(
             f"There is no campaign file {path}.", "Paths are relative to the current folder."
         ) from None
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise MailerError(
-            f"The campaign file {path} cannot be read: {error.strerror}.",
+            f"The campaign file {path} cannot be read: {getattr(error, 'strerror', error)}.",
             "Name a file that this user may read.",
         ) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.access.actor import Actor
 from app.bootstrap import Program
+from app.mailer.adapters.whole_file import whole_file
 from app.mailer.commands.terminal import (
     OK,
     ApiKey,
@@ -72,15 +74,14 @@ def main(
 
 def _write_csv(session: Session, actor: Actor, campaign: Any, version: Any, path: Path) -> int:
     """The table whole or not at all; it replaces an older one only when it is complete."""
-    unfinished = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("w", encoding="utf-8", newline="") as file:
+        with whole_file(path) as file:
+            text = io.TextIOWrapper(file, encoding="utf-8", newline="")
             # Excel takes UTF-8 without a mark for something else.
             rows = write_jobs_csv(
-                job_rows(session, actor, campaign, version_id=version), file, bom=True
+                job_rows(session, actor, campaign, version_id=version), text, bom=True
             )
-        unfinished.replace(path)
+            text.detach()
     except OSError as error:
         raise MailerError(
             f"--jobs-csv: {path} cannot be written: {error.strerror}.", "Name another file."

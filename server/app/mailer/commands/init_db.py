@@ -6,9 +6,14 @@ from typing import Annotated
 
 import typer
 
-from app.access.development import PASSWORD, TENANT, USER, bootstrap_dev_data
+from app.access.development import (
+    PASSWORD,
+    TENANT,
+    USER,
+    bootstrap_dev_data,
+    refuse_outside_development,
+)
 from app.bootstrap import Program
-from app.db.migrations import upgrade
 from app.mailer.commands.terminal import run, say
 
 
@@ -20,7 +25,9 @@ def main(
 ) -> int:
     """Create the database's tables, or bring them up to date."""
     program = Program()
-    upgrade(program.settings.database_url)
+    if with_dev_data:
+        refuse_outside_development(program.settings)
+    program.migrate()
     say(f"The database is up to date: {program.engine.url.render_as_string(hide_password=True)}")
     if with_dev_data:
         with program.sessions() as session:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from app.access.actor import require_scope
-from app.access.scopes import Scope
 from app.bootstrap import Program
-from app.db.repositories import campaigns
 from app.mailer.commands.terminal import ApiKey, AsJson, print_json, print_table, run, say
+from app.mailer.services.list_campaigns import list_campaigns
 
 
 def main(api_key: ApiKey, as_json: AsJson = False) -> int:
     """List the campaigns of the key's tenant, the one changed last first."""
     program = Program()
     actor = program.actor(api_key)
-    require_scope(actor, Scope.CAMPAIGN_READ)
     with program.reading() as session:
-        found = campaigns.summaries(session, actor.tenant_id)
+        found = list_campaigns(session, actor)
     if as_json:
         print_json(
             {

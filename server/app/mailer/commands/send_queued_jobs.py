@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from app.bootstrap import Program
-from app.db.repositories.delivery import Claimed
 from app.mailer.commands.append_pending_sent import append_json, show_append
 from app.mailer.commands.terminal import (
     FINDINGS,
@@ -16,6 +15,7 @@ from app.mailer.commands.terminal import (
     AsJson,
     Bar,
     CampaignId,
+    Counted,
     coloured,
     parse_uuid,
     print_json,
@@ -51,10 +51,9 @@ def main(
     actor = program.actor(api_key)
     campaign = parse_uuid(campaign_id, "--campaign-id")
     outbox = program.outbox()
-    result: dict[str, Any] = {}
     copies = None
     with Bar() as bar, stoppable() as stop:
-        counter = _Counter(bar)
+        counted = Counted(bar, "Sending")
         if dry_run:
             report = rehearse_sending(
                 outbox,
@@ -62,8 +61,8 @@ def main(
                 campaign,
                 program.tools.record(),
                 limit=limit,
-                on_start=counter.start,
-                on_done=counter.done,
+                on_start=counted.start,
+                on_done=counted.done,
             )
         else:
             journal = program.journal(actor.tenant_id)
@@ -77,11 +76,12 @@ def main(
                     limit=limit,
                     rate_limit=not no_rate_limit,
                     stop=stop,
-                    on_start=counter.start,
-                    on_done=counter.done,
+                    on_start=counted.start,
+                    on_done=counted.done,
                 )
                 settled = report.stopped is None
                 if append_sent_too and not stop.is_set():
+                    filing = Counted(bar, "Filing copies")
                     copies = append_sent(
                         program.sent_box(),
                         actor,
@@ -90,8 +90,8 @@ def main(
                         include_failed=False,
                         limit=None,
                         stop=stop,
-                        on_start=lambda total: bar("Filing copies", 0, total),
-                        on_done=lambda _job, _outcome: None,
+                        on_start=filing.start,
+                        on_done=filing.done,
                     )
             finally:
                 journal.close(settled=settled)
@@ -106,23 +106,6 @@ def main(
             show_append(copies)
     found = report.has_findings or (copies is not None and copies.has_findings)
     return FINDINGS if found else OK
-
-
-class _Counter:
-    """Feeds the bar, from whichever thread sends."""
-
-    def __init__(self, bar: Bar) -> None:
-        self._bar = bar
-        self._total = 0
-        self._done = 0
-
-    def start(self, total: int) -> None:
-        self._total = total
-        self._bar("Sending", 0, total)
-
-    def done(self, _job: Claimed, _status: SendStatus) -> None:
-        self._done += 1
-        self._bar("Sending", self._done, self._total)
 
 
 def _as_json(report: SendReport) -> dict[str, Any]:

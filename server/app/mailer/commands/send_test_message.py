@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from app.bootstrap import make_overrides, make_tools
+from app.mailer.adapters.whole_file import whole_file
 from app.mailer.commands.campaign_file import prepare_file
 from app.mailer.commands.terminal import (
     FINDINGS,
@@ -110,8 +111,8 @@ def _tester(to: str) -> Mailbox:
 
 def _write(path: Path, content: bytes) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        with whole_file(path) as file:
+            file.write(content)
     except OSError as error:
         raise MailerError(
             f"--write-eml: {path} cannot be written: {error.strerror}.", "Name another file."

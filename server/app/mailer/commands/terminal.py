@@ -6,13 +6,16 @@ Exit codes: 0 for success, 1 for findings (done, but somebody has to look), 2 fo
 from __future__ import annotations
 
 import functools
+import io
+import itertools
+import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, NoReturn
+from typing import IO, Annotated, Any, NoReturn
 from uuid import UUID
 
 import orjson
@@ -30,14 +33,27 @@ from rich.progress import (
 from rich.table import Table
 
 from app.mailer.domain.errors import CampaignInvalid, MailerError
-from app.mailer.domain.issues import EntryState, Issue, Severity
+from app.mailer.domain.issues import Issue, Severity
 
 OK, FINDINGS, WRONG_USE = 0, 1, 2
 
+
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        _say_the_rest_to_nobody(self.file)
+
+
+def _say_the_rest_to_nobody(stream: IO[str]) -> None:
+    """Whoever read has seen enough (`| head`), but the work goes on, and its exit code counts."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
 #: Rich takes 80 columns where there is no terminal, which cuts addresses and paths.
-_WIDTH = None if sys.stdout.isatty() else 160
-out = Console(width=_WIDTH, highlight=False, soft_wrap=False)
-err = Console(stderr=True, highlight=False)
+_WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
+out = _Output(width=_WIDTH, highlight=False)
+err = _Output(stderr=True, highlight=False)
 
 _COLOURS = {
     "block": "red",
@@ -77,53 +93,74 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON alone, for prog
 Verbose = Annotated[bool, typer.Option("--verbose", help="Also show what is in order.")]
 
 
-def run(command: Callable[..., int | None]) -> NoReturn:
-    """Run a command function as a program: `run(main)` at the end of its module."""
+def run(
+    command: Callable[..., int],
+    *,
+    refused: Callable[[CampaignInvalid], dict[str, object]] | None = None,
+) -> NoReturn:
+    """Run a command function as a program: `run(main)` at the end of its module.
+
+    `refused` is what `--json` shows of a campaign that cannot be read, where the command has a
+    form of its own for it.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal of another encoding shows `\\xfc`, where an error would end the work.
+            stream.reconfigure(errors="backslashreplace")
+    began = False
 
     @functools.wraps(command)
     def guarded(**arguments: Any) -> NoReturn:
+        nonlocal began
+        began = True
         as_json = bool(arguments.get("as_json"))
         try:
-            code = command(**arguments) or OK
+            code = command(**arguments)
         except CampaignInvalid as error:
             code = FINDINGS
             if as_json:
-                print_json(
-                    {"error": str(error), "issues": [each.as_dict() for each in error.issues]}
-                )
+                print_json((refused or _refused)(error))
             else:
                 print_issues(error.issues)
         except MailerError as error:
             code = WRONG_USE
-            if as_json:
-                print_json({"error": error.message, "hint": error.hint})
-            else:
-                err.print(f"[bold red]{escape(error.message)}[/]")
-                if error.hint:
-                    err.print(escape(error.hint))
-        except BrokenPipeError:
-            # The reader has seen enough (`| head`); the interpreter must not complain at exit.
-            sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123
-            code = OK
+            _complain(error, as_json=as_json)
         except KeyboardInterrupt:
-            err.print("Interrupted.")
             code = FINDINGS
+            _complain(MailerError("Interrupted."), as_json=as_json)
         raise SystemExit(code)
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(guarded)
-    app()
+    program = typer.main.get_command(app)
+    for option in program.params:
+        if getattr(option, "is_flag", False):
+            option.metavar = ""  # else --help tells to write a value behind it
+    try:
+        program()
+    except SystemExit as end:
+        if not began and end.code and "--json" in sys.argv:
+            print_json(
+                {
+                    "error": "The options are not as this command takes them.",
+                    "hint": "Standard error says which one; --help lists them.",
+                }
+            )
+        raise
     raise AssertionError("typer ends the program itself")
 
 
-def _nothing_but(issues: Sequence[Issue]) -> dict[str, object]:
-    """A file that cannot be read as a campaign, in the form that the others have."""
-    return {
-        "campaign": None,
-        "summary": {state.value: 0 for state in EntryState},
-        "issues": [issue.as_dict() for issue in issues],
-        "entries": [],
-    }
+def _refused(error: CampaignInvalid) -> dict[str, object]:
+    return {"error": error.message, "issues": [each.as_dict() for each in error.issues]}
+
+
+def _complain(error: MailerError, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"error": error.message, "hint": error.hint})
+        return
+    err.print(f"[bold red]{coloured(error.message)}[/]", soft_wrap=True)
+    if error.hint:
+        err.print(coloured(error.hint), soft_wrap=True)
 
 
 # ---------------------------------------------------------------- JSON
@@ -131,23 +168,35 @@ def _nothing_but(issues: Sequence[Issue]) -> dict[str, object]:
 
 def print_json(value: object) -> None:
     """One JSON document on standard output, and nothing else."""
-    sys.stdout.buffer.write(
-        orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    )
-    sys.stdout.flush()
+    _write_out([_json(value, orjson.OPT_INDENT_2), b"\n"])
 
 
 def print_json_stream(head: Mapping[str, object], key: str, items: Iterable[object]) -> None:
     """`head` with the list `items` under `key`, one item a line and never all in memory."""
-    write = sys.stdout.buffer.write
-    write(orjson.dumps(head, default=str)[:-1])
-    write(b"," if head else b"")
-    write(orjson.dumps(key) + b":[")
-    for number, item in enumerate(items):
-        write(b",\n" if number else b"\n")
-        write(orjson.dumps(item, default=str))
-    write(b"\n]}\n")
-    sys.stdout.flush()
+
+    def parts() -> Iterator[bytes]:
+        yield _json(head)[:-1]
+        yield b"," if head else b""
+        yield _json(key) + b":["
+        for number, item in enumerate(items):
+            yield b",\n" if number else b"\n"
+            yield _json(item)
+        yield b"\n]}\n"
+
+    _write_out(parts())
+
+
+def _json(value: object, option: int = 0) -> bytes:
+    return orjson.dumps(value, default=str, option=option)
+
+
+def _write_out(parts: Iterable[bytes]) -> None:
+    try:
+        for part in parts:
+            sys.stdout.buffer.write(part)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _say_the_rest_to_nobody(sys.stdout)
 
 
 # ---------------------------------------------------------------- tables
@@ -160,10 +209,18 @@ def print_table(
     *,
     right: Sequence[str] = (),
 ) -> None:
-    """A table for people; a cell that is a state gets its colour."""
+    """A table for people; a cell that is a state gets its colour, and an id is never cut."""
+    rows = list(rows)
     table = Table(title=title, title_justify="left", title_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for number, column in enumerate(columns):
+        has_ids = any(isinstance(row[number], UUID) for row in rows)
+        table.add_column(
+            column,
+            justify="right" if column in right else "left",
+            overflow="fold",
+            no_wrap=has_ids,
+            min_width=36 if has_ids else None,
+        )
     for row in rows:
         table.add_row(*(coloured(cell) for cell in row))
     out.print(table)
@@ -179,8 +236,8 @@ def coloured(value: object) -> str:
 
 
 def say(text: str) -> None:
-    """A sentence on standard output; markup is the caller's, data goes through `escape`."""
-    out.print(text)
+    """A line on standard output, never broken; data in it has gone through `coloured`."""
+    out.print(text, soft_wrap=True)
 
 
 def print_issues(issues: Sequence[Issue], *, title: str = "Found", most: int = 200) -> None:
@@ -241,6 +298,23 @@ class Bar:
         if not err.is_terminal and time.monotonic() - self._told_at > self._QUIET_SECONDS:
             self._told_at = time.monotonic()
             err.print(f"{phase}: {done}" + (f" of {total}" if total is not None else ""))
+
+
+class Counted:
+    """Feeds a bar from the `on_start` and `on_done` of a service, from whichever thread."""
+
+    def __init__(self, bar: Bar, phase: str) -> None:
+        self._bar = bar
+        self._phase = phase
+        self._total = 0
+        self._numbers = itertools.count(1)
+
+    def start(self, total: int) -> None:
+        self._total = total
+        self._bar(self._phase, 0, total)
+
+    def done(self, *_: object) -> None:
+        self._bar(self._phase, next(self._numbers), self._total)
 
 
 @contextmanager

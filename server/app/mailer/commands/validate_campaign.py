@@ -14,7 +14,7 @@ from app.mailer.commands.campaign_file import (
     print_prepared,
     print_prepared_json,
 )
-from app.mailer.commands.terminal import FINDINGS, OK, AsJson, Bar, CampaignFile, Verbose, run
+from app.mailer.commands.terminal import FINDINGS, OK, AsJson, Bar, CampaignFile, Verbose, run, say
 
 
 def main(
@@ -35,6 +35,8 @@ def main(
         print_prepared_json(prepared, summary, entries)
     else:
         print_prepared(prepared, summary, verbose=verbose, files=check_files)
+        if not check_files:
+            say("Attachments and images were not looked at: --check-files does that.")
     return FINDINGS if prepared.has_findings else OK
 
 

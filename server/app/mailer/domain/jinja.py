@@ -13,6 +13,7 @@ from jinja2 import meta, nodes
 
 from app.mailer.domain.budget import Budget, BudgetedContext
 from app.mailer.domain.fields import typed
+from app.mailer.domain.line_breaks import keep_line_breaks
 from app.mailer.domain.metering import Metered
 from app.mailer.domain.placeholders import (
     MAX_SOURCE,
@@ -99,7 +100,7 @@ class JinjaTemplate:
 def compile_jinja(source: str, declared: Declared, *, html: bool = False) -> JinjaTemplate:
     """Read a template once; with `html` every value is escaped. What is wrong is in `problems`.
 
-    Blocks such as `{% if … %}` alone on a line leave no empty line behind.
+    Blocks such as `{% if … %}` alone on a line leave no empty line behind (`line_breaks`).
     """
     environment = _HTML if html else _TEXT
     if len(source) > MAX_SOURCE:
@@ -107,7 +108,7 @@ def compile_jinja(source: str, declared: Declared, *, html: bool = False) -> Jin
     try:
         if next(islice(environment.lex(source), _MAX_TOKENS, None), None) is not None:
             return _broken(declared, _problem("The template has too many parts.", 1))
-        tree = environment.parse(source)
+        tree = environment.parse(keep_line_breaks(source))
         problems = tuple(_check(tree, declared, environment))
         uses = dict.fromkeys(
             use for node in tree.find_all(nodes.Expr) if (use := _use(node)) is not None

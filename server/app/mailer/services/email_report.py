@@ -29,19 +29,17 @@ from app.mailer.domain.mailbox import (
 from app.mailer.domain.message import Attached, Draft, build_frame
 from app.mailer.domain.mime import media_type_for
 from app.mailer.domain.placeholders import Values
-from app.mailer.domain.replies import Outcome, classify
 from app.mailer.domain.report import summary_text, write_jobs_csv
 from app.mailer.ports import (
     Clock,
     Envelope,
     MailTransport,
-    Reply,
     SecretBox,
-    Stage,
     TransportFailure,
 )
 from app.mailer.services.build import blob_ref
 from app.mailer.services.import_campaign import stored_campaign
+from app.mailer.services.one_message import NotSent, send_one
 from app.mailer.services.report import report_on, rows_of
 from app.mailer.services.versions import version_of
 
@@ -147,8 +145,8 @@ def email_report(
 
     action = "report.email_dry_run" if dry_run else "report.emailed"
     try:
-        reply = _send(post.connect(campaign), envelope, frame.size, chunks)
-    except _NotSent as failed:
+        reply = send_one(post.connect(campaign), envelope, frame.size, chunks)
+    except NotSent as failed:
         audit("report.email_failed", "refused", failed.reason)
         raise MailerError(
             f"The report was not sent: {failed.reason}", "Mend that, then send it again."
@@ -175,41 +173,6 @@ def email_report(
         attachments=tuple(files),
         reply=answer,
     )
-
-
-class _NotSent(Exception):
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-def _send(
-    transport: MailTransport, envelope: Envelope, size: int, chunks: Sequence[bytes]
-) -> Reply:
-    """The reply that accepted the message; `_NotSent`, or the `TransportFailure` of a lost one."""
-    try:
-        transport.stage(envelope, size, chunks)
-        reply = transport.finish()
-    except TransportFailure as failure:
-        if classify(failure).outcome is Outcome.UNKNOWN:
-            raise
-        raise _NotSent(_reason(failure)) from failure
-    finally:
-        transport.close()
-    if (outcome := classify(reply).outcome) is Outcome.UNKNOWN:
-        raise TransportFailure(Stage.DOT, f"The server said {reply.code} {reply.text}.", reply)
-    if outcome is not Outcome.ACCEPTED:
-        raise _NotSent(f"{reply.code} {reply.text}")
-    return reply
-
-
-def _reason(failure: TransportFailure) -> str:
-    replies = [
-        f"{each.address}: {each.reply.code} {each.reply.text}"
-        for each in failure.recipients
-        if each.reply.code // 100 != 2
-    ]
-    return " ".join([failure.message, *replies])
 
 
 def _mailboxes(to: Sequence[str]) -> tuple[Mailbox, ...]:

@@ -10,7 +10,6 @@ from app.mailer.domain.issues import Severity
 from app.mailer.domain.letter import Letter
 from app.mailer.domain.mailbox import Mailbox
 from app.mailer.domain.recipients import Lists
-from app.mailer.domain.replies import Outcome, classify
 from app.mailer.ports import (
     Archiver,
     CampaignFiles,
@@ -19,10 +18,10 @@ from app.mailer.ports import (
     MailTransport,
     Progress,
     Reply,
-    Stage,
     TransportFailure,
 )
 from app.mailer.services.build import Built, build_letters, draft_job_id
+from app.mailer.services.one_message import NotSent, send_one
 from app.mailer.services.prepare import Prepared
 
 
@@ -73,55 +72,37 @@ def build_trial(
 
 
 def send_trial(trial: Trial, tester: Mailbox, transport: MailTransport) -> Reply:
-    """Hand it to a mail server; `NotTaken` says why it would not have it."""
+    """Hand it to a mail server, and hang up; `NotTaken` says why it would not have it."""
     assert trial.letter.sender is not None
-    envelope = Envelope(
-        trial.letter.sender.address, (tester.address,), trial.built.frame.needs_smtputf8
-    )
+    built = trial.built
+    envelope = Envelope(trial.letter.sender.address, (tester.address,), built.frame.needs_smtputf8)
     try:
-        return deliver(transport, envelope, trial.built)
-    finally:
-        transport.close()
-
-
-def deliver(transport: MailTransport, envelope: Envelope, built: Built) -> Reply:
-    """One message outside of any campaign's jobs, from envelope to the server's yes."""
-    try:
-        transport.stage(envelope, built.size, built.chunks())
-        reply = transport.finish()
-    except TransportFailure as failure:
-        if failure.stage is Stage.DOT:
-            raise NotTaken(
-                f"{failure.message}",
-                "The message may have arrived all the same: look before sending it again.",
-            ) from failure
-        raise NotTaken(failure.message, "Nothing was sent.") from failure
-    if classify(reply).outcome is not Outcome.ACCEPTED:
+        return send_one(transport, envelope, built.size, built.chunks())
+    except NotSent as error:
+        raise NotTaken(error.reason, "Nothing was sent.") from error
+    except TransportFailure as lost:
         raise NotTaken(
-            f"The server refused the message: {reply.code} {reply.text}", "Nothing was sent."
-        )
-    return reply
+            lost.message, "The message may have arrived all the same: look before sending it again."
+        ) from lost
 
 
 def _chosen(prepared: Prepared, entry_id: str | None) -> Letter:
-    if entry_id is None:
-        for letter in prepared.letters:
+    for letter in prepared.letters:
+        if entry_id is None:
             if letter.buildable:
                 return letter
+        elif letter.id == entry_id:
+            if letter.buildable:
+                return letter
+            if letter.issues:
+                raise CampaignInvalid(letter.issues)
+            raise MailerError(
+                f"The entry “{entry_id}” is {letter.state.value}.", "Choose another one."
+            )
+    if entry_id is None:
         raise MailerError(
             "No entry of this campaign can be built.", "validate_campaign says what is wrong."
         )
-    for letter in prepared.letters:
-        if letter.id == entry_id:
-            if letter.buildable:
-                return letter
-            raise (
-                CampaignInvalid(letter.issues)
-                if letter.issues
-                else MailerError(
-                    f"The entry “{entry_id}” is {letter.state.value}.", "Choose another one."
-                )
-            )
     raise MailerError(
         f"There is no entry “{entry_id}”.", "resolve_attachments --verbose lists them."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email import policy
 from email.message import EmailMessage
@@ -77,18 +77,20 @@ class Desk:
             **{"pdf_text": pdf_text, "progress": silent, **options},
         )
 
-    def build(self, prepared: Prepared) -> list[tuple[Letter, Built | None]]:
-        return list(
-            build_letters(
-                prepared,
-                self.files(),
-                archive=ZipArchiver(),
-                build_id=BUILD,
-                job_id_of=lambda letter: draft_job_id("cards", letter.id),
-                now=lambda: NOW,
-                progress=silent,
-            )
+    def building(self, prepared: Prepared) -> Iterator[tuple[Letter, Built | None]]:
+        """Each letter as it is built."""
+        return build_letters(
+            prepared,
+            self.files(),
+            archive=ZipArchiver(),
+            build_id=BUILD,
+            job_id_of=lambda letter: draft_job_id("cards", letter.id),
+            now=lambda: NOW,
+            progress=silent,
         )
+
+    def build(self, prepared: Prepared) -> list[tuple[Letter, Built | None]]:
+        return list(self.building(prepared))
 
     def letters(self, campaign: dict[str, Any]) -> dict[str, tuple[Letter, Built | None]]:
         """Each letter and its message by entry id, prepared and built."""

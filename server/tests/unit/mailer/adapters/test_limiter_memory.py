@@ -56,8 +56,7 @@ def test_threads_never_get_the_same_place() -> None:
     waits: list[float] = []
 
     def take() -> None:
-        for _ in range(50):
-            waits.append(limiter.reserve("a", 60.0))
+        waits.extend([limiter.reserve("a", 60.0) for _ in range(50)])
 
     threads = [threading.Thread(target=take) for _ in range(4)]
     for thread in threads:

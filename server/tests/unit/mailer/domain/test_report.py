@@ -208,7 +208,7 @@ def test_what_is_no_formula_stays_as_it_is() -> None:
 
 def test_a_sheet_set_to_semicolons_sees_no_formula_either() -> None:
     assert cell("hello;=1+1") == "hello;'=1+1"
-    assert cell('x;"=1+1"') == "x;'\"=1+1\""
+    assert cell('x;"=1+1"') == 'x;\'"=1+1"'
     assert cell(["a.pdf", "=b.pdf"]) == "a.pdf;' =b.pdf"
 
 

@@ -79,7 +79,6 @@ def test_what_another_version_sent_is_not_sent_again() -> None:
 def test_a_refusal_names_every_entry_with_its_reason() -> None:
     refused = Refused("accepted", {"a": "it is blocked", "b": "it is ready", "c": "it is blocked"})
     assert refused.message == (
-        "Nothing was done: these entries cannot be accepted: "
-        "a, c (it is blocked); b (it is ready)."
+        "Nothing was done: these entries cannot be accepted: a, c (it is blocked); b (it is ready)."
     )
     assert refused.refused == {"a": "it is blocked", "b": "it is ready", "c": "it is blocked"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,20 +15,13 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.access.actor import Actor
 from app.access.scopes import Scope
 from app.audit import list_entries
-from app.db.models import AuditEntry, Campaign, CampaignVersion, Job, Tenant
-from app.db.repositories import jobs, versions
+from app.db.models import AuditEntry, CampaignVersion, Job, Tenant
+from app.db.repositories import access, campaigns, jobs, versions
 from app.db.repositories.jobs import NewJob
-from tests.integration.db.conftest import (  # noqa: F401 - these are fixtures
-    NOW,
-    campaign,
-    engine,
-    new_job,
-    new_version,
-    other_tenant,
-    session,
-    sessions,
-    tenant,
-)
+from app.db.session import make_engine, session_factory
+from tests.integration.db.conftest import NOW, new_job, new_version
+
+__all__ = ["CONFIG", "NOW", "Desk", "new_job"]
 
 CONFIG: dict[str, Any] = {
     "version": "1.0",
@@ -87,23 +80,42 @@ class Desk:
 
 
 @pytest.fixture
-def desk(
-    sessions: sessionmaker[Session],  # noqa: F811
-    tenant: Tenant,  # noqa: F811
-    campaign: Campaign,  # noqa: F811
-) -> Desk:
-    return Desk(sessions, tenant.id, campaign.id)
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = make_engine(database_url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture
-def statements(engine: Engine) -> Callable[[], Any]:  # noqa: F811
-    """Counts the SELECTs within `with statements() as seen`."""
+def desk(engine: Engine) -> Desk:
+    sessions = session_factory(engine)
+    with sessions() as session:
+        tenant = access.add_tenant(session, Tenant(slug="acme", name="Acme", created_at=NOW))
+        campaign = campaigns.put(
+            session, tenant.id, external_id="spring", name="Spring", description="", now=NOW
+        )
+        session.commit()
+        return Desk(sessions, tenant.id, campaign.id)
+
+
+@pytest.fixture
+def stranger(desk: Desk) -> Desk:
+    """Somebody of another tenant who knows the campaign's id."""
+    with desk.sessions() as session:
+        tenant = access.add_tenant(session, Tenant(slug="other", name="Other", created_at=NOW))
+        session.commit()
+        return Desk(desk.sessions, tenant.id, desk.campaign_id)
+
+
+@pytest.fixture
+def statements(engine: Engine) -> Callable[[], AbstractContextManager[list[str]]]:
+    """Notes the SELECTs within `with statements() as seen`."""
 
     @contextmanager
     def watch() -> Iterator[list[str]]:
         seen: list[str] = []
 
-        def note(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
+        def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
             if statement.lstrip().upper().startswith("SELECT"):
                 seen.append(statement)
 

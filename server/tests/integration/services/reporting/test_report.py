@@ -14,7 +14,6 @@ from app.db.models import (
     AttemptOutcome,
     ImapAppendAttempt,
     SendAttempt,
-    Tenant,
 )
 from app.db.repositories import issues
 from app.db.repositories.jobs import NewAttachment, NewJob
@@ -24,7 +23,7 @@ from app.mailer.domain.issues import EntryState, Issue, Severity
 from app.mailer.domain.job import Decision, ImapStatus, SendStatus
 from app.mailer.domain.report import JOB_COLUMNS
 from app.mailer.services.report import RECENT_FAILURES, campaign_report, job_rows
-from tests.integration.services.conftest import CONFIG, NOW, Desk
+from tests.integration.services.reporting.conftest import CONFIG, NOW, Desk
 
 Make = Callable[..., NewJob]
 BUILT = {"size": 1000, "sha256": "a" * 64}
@@ -382,12 +381,12 @@ def test_a_reading_session_is_enough(desk: Desk, new_job: Make, engine: Any) -> 
     assert len(report["jobs"]) == 1
 
 
-def test_others_see_nothing(desk: Desk, new_job: Make, other_tenant: Tenant) -> None:
+def test_others_see_nothing(desk: Desk, new_job: Make, stranger: Desk) -> None:
     version_id = desk.add_version(new_job(0))
     with desk.sessions() as session:
         for actor, error in (
             (desk.actor(Scope.REPORTS_SEND), AccessDenied),
-            (Desk(desk.sessions, other_tenant.id, desk.campaign_id).actor(), NotFound),
+            (stranger.actor(), NotFound),
         ):
             with pytest.raises(error):
                 campaign_report(

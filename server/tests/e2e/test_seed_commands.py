@@ -1,0 +1,558 @@
+"""The first commands that a user types, word for word and in their order, with what they do.
+
+One story of the example campaign: checked, built, imported, reviewed, queued, sent to an SMTP
+server, filed in Dovecot, reported. The tests ask what each command said and what it left.
+"""
+
+from __future__ import annotations
+
+import csv
+import email
+import email.policy
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tests.e2e.scratch import Done, copy_server, point_example_at, shell
+from tests.servers.certificates import Certificates
+from tests.servers.dovecot import PASSWORD, DovecotServer
+from tests.servers.smtp import Received, SmtpServer
+
+_STATES = {
+    "inactive": 1,
+    "excluded": 1,
+    "blocked": 1,
+    "needs_review": 3,
+    "warning": 1,
+    "ready": 5,
+}
+#: What leaves: the ready ones, the one with a warning, and the two that are accepted below.
+_SENT = {
+    "0007": ["anna.weissenbach@example.org"],
+    "0012": ["joerg.mueller@example.org"],
+    "0023": ["thora@example.org"],
+    "0038": ["claudia@xn--khler-jua.example.org"],
+    "0041": ["francois.lefevre@example.org"],
+    "0056": ["ilse.schaefer@example.org", "bernd.schaefer@example.org"],
+    "0074": ["familie.brandt@example.org"],
+    "0075": ["familie.brandt@example.org"],
+}
+_ENCRYPTED = {"0012", "0023", "0041"}
+_ARCHIVE = "archiv@example.org"
+_TESTER = "your.test.address@example.org"
+
+_FROM_A_FILE = {
+    "resolve": r"""
+python -m app.mailer.commands.resolve_attachments \
+  --campaign app/mailer/examples/campaign.json \
+  --verbose""",
+    "resolve json": r"""
+python -m app.mailer.commands.resolve_attachments \
+  --campaign app/mailer/examples/campaign.json \
+  --json""",
+    "build": r"""
+python -m app.mailer.commands.build_messages \
+  --campaign app/mailer/examples/campaign.json \
+  --output-dir ./build/messages \
+  --verbose""",
+    "build json": r"""
+python -m app.mailer.commands.build_messages \
+  --campaign app/mailer/examples/campaign.json \
+  --json""",
+    "test dry": r"""
+python -m app.mailer.commands.send_test_message \
+  --campaign app/mailer/examples/campaign.json \
+  --to your.test.address@example.org \
+  --dry-run \
+  --write-eml ./build/test-message.eml""",
+    "test": r"""
+MULTIMAILER_SMTP_PASSWORD='...' \
+python -m app.mailer.commands.send_test_message \
+  --campaign app/mailer/examples/campaign.json \
+  --to your.test.address@example.org \
+  --smtp-host localhost \
+  --smtp-port <port> \
+  --smtp-security starttls \
+  --smtp-username user@example.org""",
+    "validate": r"""
+python -m app.mailer.commands.validate_campaign \
+  --campaign app/mailer/examples/campaign.json""",
+    "validate files": r"""
+python -m app.mailer.commands.validate_campaign \
+  --campaign app/mailer/examples/campaign.json --check-files --json""",
+}
+_INTO_THE_DATABASE = {
+    "init": "python -m app.mailer.commands.init_db --with-dev-data",
+    "import": r"""
+python -m app.mailer.commands.import_campaign \
+  --campaign app/mailer/examples/campaign.json \
+  --api-key dev-multimailer-api-key \
+  --validate \
+  --build""",
+    "list": r"""
+python -m app.mailer.commands.list_db_campaigns \
+  --api-key dev-multimailer-api-key""",
+    "list json": r"""
+python -m app.mailer.commands.list_db_campaigns \
+  --api-key dev-multimailer-api-key --json""",
+}
+_OUT = {
+    "review": r"""
+python -m app.mailer.commands.review_jobs \
+  --campaign-id <campaign-db-uuid> \
+  --api-key dev-multimailer-api-key --json""",
+    "accept": r"""
+python -m app.mailer.commands.review_jobs \
+  --campaign-id <campaign-db-uuid> \
+  --api-key dev-multimailer-api-key \
+  --code duplicate-recipient --accept --reason 'One household, two members'""",
+    "queue dry": r"""
+python -m app.mailer.commands.queue_campaign \
+  --campaign-id <campaign-db-uuid> \
+  --api-key dev-multimailer-api-key \
+  --dry-run --exclude-warnings --json""",
+    "queue": r"""
+python -m app.mailer.commands.queue_campaign \
+  --campaign-id <campaign-db-uuid> \
+  --api-key dev-multimailer-api-key \
+  --no-celery""",
+    "send dry": r"""
+python -m app.mailer.commands.send_queued_jobs \
+  --campaign-id <campaign-db-uuid> \
+  --api-key dev-multimailer-api-key \
+  --dry-run""",
+    "queue again": r"""
+python -m app.mailer.commands.queue_campaign \
+  --campaign-id <campaign-db-uuid> \
+  --api-key dev-multimailer-api-key""",
+    "send three": r"""
+python -m app.mailer.commands.send_queued_jobs \
+  --campaign-id <campaign-db-uuid> \
+  --api-key dev-multimailer-api-key \
+  --limit 3 --no-rate-limit --json""",
+    "append dry": r"""
+python -m app.mailer.commands.append_pending_sent \
+  --campaign-id <campaign-db-uuid> \
+  --api-key dev-multimailer-api-key \
+  --dry-run""",
+    "append": r"""
+python -m app.mailer.commands.append_pending_sent \
+  --campaign-id <campaign-db-uuid> \
+  --api-key dev-multimailer-api-key""",
+    "send": r"""
+python -m app.mailer.commands.send_queued_jobs \
+  --campaign-id <campaign-db-uuid> \
+  --api-key dev-multimailer-api-key \
+  --append-sent""",
+    "email dry": r"""
+python -m app.mailer.commands.email_campaign_report \
+  --campaign-id <campaign-db-uuid> \
+  --api-key dev-multimailer-api-key \
+  --to recipient@example.org \
+  --dry-run""",
+    "email": r"""
+python -m app.mailer.commands.email_campaign_report \
+  --campaign-id <campaign-db-uuid> \
+  --api-key dev-multimailer-api-key \
+  --to recipient@example.org \
+  --attach-report-json""",
+}
+_REPORTS = {
+    "report": r"""
+python -m app.mailer.commands.campaign_report \
+  --campaign-id <campaign-db-uuid> \
+  --api-key dev-multimailer-api-key""",
+    "report json": r"""
+python -m app.mailer.commands.campaign_report \
+  --campaign-id <campaign-db-uuid> \
+  --api-key dev-multimailer-api-key \
+  --json \
+  --include-jobs""",
+    "report csv": r"""
+python -m app.mailer.commands.campaign_report \
+  --campaign-id <campaign-db-uuid> \
+  --api-key dev-multimailer-api-key \
+  --jobs-csv ./build/campaign-jobs.csv""",
+    "audit": r"""
+python -m app.mailer.commands.audit_log \
+  --api-key dev-multimailer-api-key \
+  --limit 50""",
+    "audit json": r"""
+python -m app.mailer.commands.audit_log \
+  --api-key dev-multimailer-api-key \
+  --json""",
+}
+
+
+@dataclass
+class Story:
+    """Everything that happened; `before_sending` is how many letters the server had got then."""
+
+    server: Path
+    done: dict[str, Done] = field(default_factory=dict)
+    letters: list[Received] = field(default_factory=list)
+    reports: list[Received] = field(default_factory=list)
+    trials: list[Received] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+    filed: list[bytes] = field(default_factory=list)
+    campaign_id: str = ""
+    before_sending: int = -1
+    after_three: int = -1
+    filed_dry: int = -1
+
+
+@pytest.fixture(scope="module")
+def story(
+    tmp_path_factory: pytest.TempPathFactory, certificates: Certificates, dovecot: DovecotServer
+) -> Iterator[Story]:
+    story = Story(copy_server(tmp_path_factory.mktemp("story")))
+    user = dovecot.new_user()
+    users = {"user@example.org": "..."}
+    with (
+        SmtpServer() as smtp,
+        SmtpServer(users=users, security="starttls", certificate=certificates.good) as tested,
+    ):
+        point_example_at(
+            story.server, smtp=smtp.port, imap=dovecot.port, user=user, password=PASSWORD
+        )
+
+        def run(name: str, line: str) -> None:
+            line = line.replace("<campaign-db-uuid>", story.campaign_id)
+            line = line.replace("<port>", str(tested.port))
+            story.done[name] = shell(line, story.server, SSL_CERT_FILE=str(certificates.authority))
+
+        # Those that only look may do so two at a time.
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(run, _FROM_A_FILE, _FROM_A_FILE.values()))
+        for name, line in _INTO_THE_DATABASE.items():
+            run(name, line)
+        story.campaign_id = story.done["list json"].json["campaigns"][0]["id"]
+        for name, line in _OUT.items():
+            run(name, line)
+            if name == "queue again":
+                story.before_sending = len(smtp.messages)
+            elif name == "send three":
+                story.after_three = len(smtp.messages)
+            elif name == "append dry":
+                story.filed_dry = len(dovecot.messages(user, "Gesendet"))
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(run, _REPORTS, _REPORTS.values()))
+        story.letters, story.reports = smtp.messages[:-1], smtp.messages[-1:]
+        story.trials = tested.messages
+        story.violations = smtp.violations + tested.violations
+        story.filed = dovecot.messages(user, "Gesendet")
+        yield story
+
+
+def _parsed(data: bytes) -> EmailMessage:
+    message = email.message_from_bytes(data, policy=email.policy.default)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def _files(message: EmailMessage) -> dict[str, bytes]:
+    return {part.get_filename() or "": part.get_content() for part in message.iter_attachments()}
+
+
+def _number(message: EmailMessage) -> str:
+    return str(message["Subject"]).rpartition(" ")[2]
+
+
+# -- exit codes and words
+
+
+def test_every_command_ends_with_the_exit_code_of_its_outcome(story: Story) -> None:
+    looks = {"resolve", "resolve json", "build", "build json", "validate", "validate files"}
+    findings = looks | {"import", "send three"}
+    wrong = {
+        name: str(done)
+        for name, done in story.done.items()
+        if done.code != (1 if name in findings else 0)
+    }
+    assert not wrong, "\n\n".join(f"{name}: {text}" for name, text in wrong.items())
+
+
+def test_no_command_complains_on_standard_error(story: Story) -> None:
+    assert {name: done.err for name, done in story.done.items() if done.err} == {}
+
+
+def test_no_secret_shows_anywhere(story: Story) -> None:
+    passwords = ["quartz", PASSWORD + '"', 'dev-admin"']
+    table = (story.server / "app/mailer/examples/members.csv").read_bytes().decode("cp1252")
+    rows = list(csv.DictReader(io.StringIO(table, newline=""), delimiter=";"))
+    passwords += [row["Kennwort"] for row in rows if row["Kennwort"]]
+    assert len(passwords) > 5
+    for name, done in story.done.items():
+        for password in passwords:
+            assert password not in done.out, name
+
+
+# -- from the file
+
+
+_ISSUE = {
+    "type": "object",
+    "required": ["code", "severity", "pointer", "message"],
+    "properties": {
+        "code": {"pattern": "^[a-z]+(-[a-z0-9]+)*$"},
+        "severity": {"enum": ["block", "exclude", "review", "warn", "ignore"]},
+    },
+}
+_PREPARED = {
+    "type": "object",
+    "required": ["campaign", "summary", "issues", "entries"],
+    "additionalProperties": False,
+    "properties": {
+        "campaign": {
+            "const": {
+                "id": "contribution-2026",
+                "name": "Contribution statements 2026",
+                "version": "1.0",
+            }
+        },
+        "summary": {"const": _STATES},
+        "issues": {"type": "array", "items": _ISSUE},
+        "entries": {
+            "type": "array",
+            "minItems": 12,
+            "maxItems": 12,
+            "items": {
+                "type": "object",
+                "required": ["id", "status", "to", "issues"],
+                "properties": {
+                    "status": {"enum": list(_STATES)},
+                    "to": {"type": "array", "items": {"type": "string", "pattern": "^.+@.+$"}},
+                    "issues": {"type": "array", "items": _ISSUE},
+                    "attachments": {
+                        "type": "array",
+                        "items": {"required": ["rule", "path", "filename", "size"]},
+                    },
+                    "sha256": {"pattern": "^[0-9a-f]{64}$"},
+                    "message_id": {"pattern": "^<[^@ ]+@example.org>$"},
+                },
+            },
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("name", ["resolve json", "build json", "validate files"])
+def test_json_is_one_object_of_the_promised_form(story: Story, name: str) -> None:
+    jsonschema.validate(story.done[name].json, _PREPARED)
+
+
+def test_resolving_shows_who_gets_what(story: Story) -> None:
+    entries = {entry["id"]: entry for entry in story.done["resolve json"].json["entries"]}
+    assert [file["path"] for file in entries["0041"]["attachments"]] == [
+        "statements/2026/0041_Lefèvre_François.pdf",
+        "Satzung.pdf",
+    ]
+    assert "Beitragsbescheinigung 2026 Lefèvre.pdf" in story.done["resolve"].out
+    assert "0140_Neumann_Paul.pdf" in story.done["resolve"].out  # the file that nobody takes
+
+
+def test_validating_without_looking_at_files_says_so(story: Story) -> None:
+    assert "--check-files" in story.done["validate"].out
+
+
+def test_building_writes_a_letter_for_each_entry_that_could_leave(story: Story) -> None:
+    folder = story.server / "build/messages"
+    built = [e["id"] for e in story.done["build json"].json["entries"] if "sha256" in e]
+    names = sorted(path.name for path in folder.glob("*.eml"))
+    assert [name.partition("-")[2].removesuffix(".eml") for name in names] == built
+    assert {"0104", "0093", "0088"}.isdisjoint(built)
+    letter = _parsed((folder / names[0]).read_bytes())
+    assert letter["To"] == _SENT["0007"][0]
+    assert letter["Bcc"] is None
+    assert set(_files(letter)) == {"Beitragsbescheinigung 2026 Weißenbach.pdf", "Satzung.pdf"}
+
+
+def test_building_without_a_folder_writes_nothing(story: Story) -> None:
+    written = {path.name for path in (story.server / "build").iterdir()}
+    assert written == {"messages", "test-message.eml", "campaign-jobs.csv"}
+
+
+def test_the_test_letter_goes_to_the_tester_alone(story: Story) -> None:
+    (trial,) = story.trials
+    assert trial.recipients == (_TESTER,)
+    assert trial.user == "user@example.org"
+    assert trial.tls
+    for data in (trial.data, (story.server / "build/test-message.eml").read_bytes()):
+        message = _parsed(data)
+        assert message["To"] == _TESTER
+        assert message["Cc"] is None
+        assert message["Bcc"] is None
+        assert _SENT["0007"][0].encode() not in data
+        assert _ARCHIVE.encode() not in data
+
+
+# -- the letters that left
+
+
+def test_importing_makes_one_version_and_counts_its_letters(story: Story) -> None:
+    (campaign,) = story.done["list json"].json["campaigns"]
+    assert campaign["external_id"] == "contribution-2026"
+    assert campaign["version"] == 1
+    assert campaign["workflow_state"] == "built"
+    assert campaign["build"] == _STATES
+    assert story.campaign_id in story.done["list"].out
+    assert story.campaign_id in story.done["import"].out
+
+
+def test_what_needs_a_decision_is_listed_and_decided(story: Story) -> None:
+    listed = story.done["review"].json
+    assert {each["entry_id"] for each in listed["reviews"]} == {"0061", "0074", "0075"}
+    assert listed["undecided"] == 3
+    assert "0074, 0075" in story.done["accept"].out
+
+
+def test_a_dry_run_of_queueing_counts_and_changes_nothing(story: Story) -> None:
+    dry = story.done["queue dry"].json
+    assert (dry["dry_run"], dry["queued"], dry["warnings_left_out"]) == (True, 7, 1)
+    assert story.done["queue"].out.startswith("8 letters of version 1 are queued")
+
+
+def test_queueing_twice_queues_nothing_more(story: Story) -> None:
+    assert story.done["queue again"].out.startswith("0 letters")
+
+
+def test_a_dry_run_of_sending_proves_the_bytes_and_sends_nothing(story: Story) -> None:
+    assert story.done["send dry"].out.startswith("8 of 8 due letters would be sent")
+    assert story.before_sending == 0
+
+
+def test_a_limit_sends_so_many_and_says_what_waits(story: Story) -> None:
+    three = story.done["send three"].json
+    assert three["outcomes"] == {"sent": 3}
+    assert three["waiting"] == 5
+    assert story.after_three == 3
+
+
+def test_every_recipient_gets_exactly_one_letter(story: Story) -> None:
+    assert not story.violations
+    assert {_number(_parsed(each.data)): list(each.recipients) for each in story.letters} == {
+        number: [*people, _ARCHIVE] for number, people in _SENT.items()
+    }
+    assert len(story.letters) == len(_SENT)
+
+
+def test_nobody_sees_the_blind_copy(story: Story) -> None:
+    for each in story.letters:
+        assert _parsed(each.data)["Bcc"] is None
+        assert _ARCHIVE.encode() not in each.data
+
+
+def test_every_letter_has_its_own_files_and_no_others(story: Story) -> None:
+    examples = story.server / "app/mailer/examples/files"
+    statutes = (examples / "Satzung.pdf").read_bytes()
+    for each in story.letters:
+        message = _parsed(each.data)
+        number = _number(message)
+        files = _files(message)
+        if number in _ENCRYPTED:
+            assert list(files) == [f"Unterlagen {number}.zip"]
+            continue
+        (statement,) = (examples / "statements/2026").glob(f"{number}_*.pdf")
+        assert len(files) == 2
+        assert set(files.values()) == {statement.read_bytes(), statutes}
+
+
+def test_the_letter_is_personal_in_text_and_html(story: Story) -> None:
+    letters = {_number(m): m for m in (_parsed(each.data) for each in story.letters)}
+    for kind in ("plain", "html"):
+        body = letters["0023"].get_body((kind,))
+        assert body is not None
+        text = body.get_content()
+        assert "Jónsdóttir" in text
+        assert "${" not in text
+
+
+# -- the copies
+
+
+def test_a_dry_run_of_filing_counts_and_files_nothing(story: Story) -> None:
+    assert story.done["append dry"].out.startswith("3 copies would be filed")
+    assert story.filed_dry == 0
+    assert "3 appended in Gesendet" in story.done["append"].out
+
+
+def test_each_letter_is_filed_once_with_its_blind_copy(story: Story) -> None:
+    assert "8 sent" not in story.done["send"].out
+    assert "5 sent" in story.done["send"].out
+    filed = [_parsed(data) for data in story.filed]
+    assert Counter(m["Message-ID"] for m in filed) == Counter(
+        _parsed(each.data)["Message-ID"] for each in story.letters
+    )
+    assert all(_ARCHIVE in str(message["Bcc"]) for message in filed)
+    sent = {_number(_parsed(each.data)): _files(_parsed(each.data)) for each in story.letters}
+    assert {_number(message): _files(message) for message in filed} == sent
+
+
+# -- reports
+
+
+def test_the_report_counts_what_happened(story: Story) -> None:
+    report = story.done["report json"].json
+    assert report["build"] == _STATES
+    assert {state: n for state, n in report["send"].items() if n} == {"unqueued": 4, "sent": 8}
+    assert {state: n for state, n in report["imap"].items() if n} == {
+        "not_requested": 4,
+        "appended": 8,
+    }
+    assert report["campaign"]["workflow_state"] == "completed"
+    hashes = {job["entry_id"]: job["sha256"] for job in report["jobs"]}
+    for each in story.letters:
+        number = _number(_parsed(each.data))
+        assert hashes[number] == hashlib.sha256(each.data).hexdigest()
+    assert "8 sent" in story.done["report"].out
+
+
+def test_the_jobs_are_written_as_csv(story: Story) -> None:
+    data = (story.server / "build/campaign-jobs.csv").read_bytes()
+    rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+    assert [row["entry_id"].lstrip("'") for row in rows if row["send_status"] == "sent"] == list(
+        _SENT
+    )
+    assert len(rows) == 12
+
+
+def test_the_report_is_mailed_with_its_tables(story: Story) -> None:
+    (report,) = story.reports
+    assert report.recipients == ("recipient@example.org",)
+    message = _parsed(report.data)
+    assert message["From"].addresses[0].addr_spec == "kasse@example.org"
+    table, document = _files(message).values()
+    csv_file = (story.server / "build/campaign-jobs.csv").read_bytes()
+    assert (table.encode() if isinstance(table, str) else table).splitlines() == (
+        csv_file.splitlines()
+    )
+    assert json.loads(document)["send"]["sent"] == 8
+
+
+def test_the_audit_log_tells_the_story(story: Story) -> None:
+    entries = story.done["audit json"].json["entries"]
+    assert [entry["action"] for entry in reversed(entries)] == [
+        "campaign.imported",
+        "campaign.validated",
+        "campaign.built",
+        "job.accepted",
+        "campaign.queued",
+        "campaign.queued",
+        "campaign.sent",
+        "campaign.sent_copies_appended",
+        "campaign.sent",
+        "campaign.sent_copies_appended",
+        "report.email_rehearsed",
+        "report.emailed",
+    ]
+    assert entries[0]["actor"]["name"] == "Development key"
+    assert "One household, two members" in story.done["audit"].out
