@@ -70,7 +70,7 @@ serve() {
 }
 port_of() { python -c 'import json, sys; print(json.load(open(sys.argv[1]))["port"])' "$1"; }
 
-part 'The stage: two mail servers and a copy of the example'
+part 'The stage: mail servers of this machine, and a copy of the example'
 rm -rf "$demo"
 mkdir -p "$demo"
 cd server
@@ -148,5 +148,5 @@ var/demo/build/messages           the letters as they were built for review
 var/demo/build/campaign-jobs.csv  what became of each letter
 var/demo/example                  the campaign: change it, and import it again
 var/demo/multimailer.db           the database, beside the blob store and the journal
-The two mail servers stop now. \`scripts/demo.sh\` begins anew.
+The mail servers stop now. \`scripts/demo.sh\` begins anew.
 END

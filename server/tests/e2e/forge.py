@@ -7,6 +7,7 @@ on standard output.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -18,34 +19,35 @@ import types
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.scratch import Done, environment
+from tests.e2e.scratch import SERVER, Done, environment
 
 _LIMIT_SECONDS = 30
 
 
 class Forge:
-    """Keeps the loaded process; `run` gives what a command did in a fork of it."""
+    """Keeps the loaded process; `run` gives what a command of `server` did in a fork of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: Path) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.e2e.forge"],
-            cwd=Path(__file__).parents[2],
-            env=environment(),
+            cwd=server,
+            env=environment(PYTHONPATH=str(SERVER)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
 
-    def run(self, *command: str, cwd: Path, user: int | None = None, **env: str) -> Done:
-        """`command` is the command's name and its arguments; `user` a user id that root becomes.
+    def run(self, *command: str, cwd: Path, powerless: bool = False, **env: str) -> Done:
+        """`command` is the command's name and its arguments.
 
-        A command that takes longer than 30 seconds is ended, with the exit code -14.
+        `powerless`: permissions hold for root, too. A command that takes longer than 30 seconds
+        is ended, with the exit code -14.
         """
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             request = {
                 "command": command,
                 "cwd": str(cwd),
-                "user": user,
+                "powerless": powerless,
                 "env": environment(**env),
                 "streams": [f"/proc/{os.getpid()}/fd/{each.fileno()}" for each in (out, err)],
             }
@@ -64,13 +66,12 @@ class Forge:
 
 
 def _serve() -> None:
+    import typer.rich_utils  # noqa: F401
+
     import app.bootstrap
     import app.db.migrations
     import app.mailer.services.review
     import app.mailer.services.trial
-    import rich.progress
-    import rich.table
-    import typer.rich_utils  # noqa: F401
 
     folder = Path(app.bootstrap.__file__).parent / "mailer/commands"
     programs = {
@@ -94,10 +95,8 @@ def _become(request: dict[str, Any], programs: dict[str, types.CodeType]) -> int
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
-    if request["user"] is not None:
-        os.setgroups([])
-        os.setresgid(*[request["user"]] * 3)
-        os.setresuid(*[request["user"]] * 3)
+    if request["powerless"]:
+        _give_up_capabilities()
     name, *arguments = request["command"]
     sys.argv = [name, *arguments]
     main = types.ModuleType("__main__")
@@ -112,6 +111,15 @@ def _become(request: dict[str, Any], programs: dict[str, types.CodeType]) -> int
         code = 1
     sys.stdout.flush()
     return code
+
+
+def _give_up_capabilities() -> None:
+    """Leaves root without the right to read and write what permissions forbid: capset(2)."""
+    version_3, this_process = 0x20080522, 0
+    header = (ctypes.c_uint32 * 2)(version_3, this_process)
+    none = (ctypes.c_uint32 * 6)()
+    if ctypes.CDLL(None, use_errno=True).capset(header, none) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
 
 
 if __name__ == "__main__":

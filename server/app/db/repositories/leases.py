@@ -110,6 +110,7 @@ def _doubt(session: Session, tenant_id: UUID, job_ids: Sequence[UUID]) -> None:
             send_status=target_of(Event.LOSE),
             worker=None,
             lease_until=None,
+            due_at=None,
             last_code=None,
             last_reply=None,
             last_error=LOST,

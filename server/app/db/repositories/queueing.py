@@ -96,7 +96,7 @@ def left_out(session: Session, gate: Gate) -> LeftOut:
         .where(*_own(gate), ~_passes(gate))
         .group_by(reason)
     )
-    found: dict[str, int] = dict(counted.tuples().all())
+    found = {name: number for name, number in counted}  # noqa: C416 - rows are not pairs to mypy
     return LeftOut(**{each.name: found.get(each.name, 0) for each in fields(LeftOut)})
 
 

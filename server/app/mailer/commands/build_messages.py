@@ -17,6 +17,7 @@ from app.mailer.commands.campaign_file import (
     prepare_file,
     print_prepared,
     print_prepared_json,
+    refused_json,
 )
 from app.mailer.commands.terminal import FINDINGS, OK, AsJson, Bar, CampaignFile, Verbose, run, say
 from app.mailer.services.build import build_letters, draft_job_id
@@ -85,4 +86,4 @@ def _parsed(lines: list[bytes]) -> Iterator[Any]:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, refused=refused_json)

@@ -19,7 +19,7 @@ from app.mailer.commands.terminal import (
     say,
 )
 from app.mailer.domain.campaign import Campaign
-from app.mailer.domain.errors import MailerError
+from app.mailer.domain.errors import CampaignInvalid, MailerError
 from app.mailer.domain.issues import EntryState, Issue
 from app.mailer.domain.letter import Letter
 from app.mailer.ports import Progress
@@ -75,6 +75,17 @@ def prepare_file(
     )
 
 
+def refused_json(error: CampaignInvalid) -> dict[str, object]:
+    """A file that is no campaign, in the form that the others have."""
+    return {
+        "error": error.message,
+        "campaign": None,
+        "summary": {state.value: 0 for state in EntryState},
+        "issues": [issue.as_dict() for issue in error.issues],
+        "entries": [],
+    }
+
+
 def entry_json(
     letter: Letter, built: Built | None = None, eml: str | None = None
 ) -> dict[str, Any]:
@@ -89,8 +100,8 @@ def entry_json(
         entry["attachments"] = [
             {
                 "rule": chosen.rule.label,
-                "path": chosen.file.path,
-                "filename": chosen.filename,
+                "path": chosen.shown_path,
+                "filename": chosen.shown_filename,
                 "size": chosen.file.size,
             }
             for chosen in letter.files
@@ -152,7 +163,11 @@ def print_prepared(
                     letter.id,
                     letter.state.value,
                     ", ".join(mailbox.display for mailbox in letter.lists.to),
-                    *(["\n".join(chosen.filename for chosen in letter.files)] if files else []),
+                    *(
+                        ["\n".join(chosen.shown_filename for chosen in letter.files)]
+                        if files
+                        else []
+                    ),
                 )
                 for letter in prepared.letters
             ],

@@ -23,6 +23,7 @@ from app.mailer.commands.terminal import (
     run,
     say,
 )
+from app.mailer.domain.errors import MailerError
 from app.mailer.services.build_version import build_version, prepare_version, record_validation
 from app.mailer.services.import_campaign import import_campaign
 
@@ -43,12 +44,18 @@ def main(
     actor = program.actor(api_key)
     path = Path(campaign)
     text = read_campaign_bytes(path)
+    folder = str(path.resolve().parent)
+    if not f"{folder}{path}".isprintable():
+        raise MailerError(
+            f"The path of {path} holds characters that are no text, so it cannot be stored.",
+            "Rename the file or its folder.",
+        )
     with program.sessions() as session:
         imported = import_campaign(
             session,
             actor,
             text,
-            folder=str(path.parent.resolve()),
+            folder=folder,
             source_filename=str(path),
             clock=program.clock,
             box=program.box,

@@ -10,6 +10,7 @@ from app.mailer.commands.campaign_file import (
     prepare_file,
     print_prepared,
     print_prepared_json,
+    refused_json,
 )
 from app.mailer.commands.terminal import FINDINGS, OK, AsJson, Bar, CampaignFile, Verbose, run
 
@@ -28,4 +29,4 @@ def main(campaign: CampaignFile, verbose: Verbose = False, as_json: AsJson = Fal
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, refused=refused_json)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import io
 import itertools
+import json
 import os
 import signal
 import sys
@@ -187,7 +188,11 @@ def print_json_stream(head: Mapping[str, object], key: str, items: Iterable[obje
 
 
 def _json(value: object, option: int = 0) -> bytes:
-    return orjson.dumps(value, default=str, option=option)
+    try:
+        return orjson.dumps(value, default=str, option=option)
+    except orjson.JSONEncodeError:
+        # The name of a file may hold bytes that are no text (PEP 383); `\\udce9` stands for one.
+        return json.dumps(value, default=str).encode()
 
 
 def _write_out(parts: Iterable[bytes]) -> None:

@@ -13,6 +13,7 @@ from app.mailer.commands.campaign_file import (
     prepare_file,
     print_prepared,
     print_prepared_json,
+    refused_json,
 )
 from app.mailer.commands.terminal import FINDINGS, OK, AsJson, Bar, CampaignFile, Verbose, run, say
 
@@ -41,4 +42,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, refused=refused_json)

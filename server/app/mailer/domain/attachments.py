@@ -19,6 +19,8 @@ PolicyFor = Callable[[str], Severity]
 
 #: A reviewer can choose among so many files; beyond it the rule itself is wrong.
 MAX_CANDIDATES = 20
+#: What stands for a secret value wherever people list letters.
+MASK = "•••"
 _NAMED = 5
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -29,7 +31,8 @@ class RenderedRule:
 
     `base_dir` and `pattern` have passed `safe_base_dir` and `safe_pattern`. `personal`: the rule is
     an entry's own or uses a local value. `confidential`: it uses a secret value, so that messages
-    name neither folder nor pattern nor files. `label` is shown: where the campaign gives none, it
+    name neither folder nor pattern nor files; `secret_name`: its files' names hold the value, so
+    that no list names them. `label` is shown: where the campaign gives none, it
     is the file filter as written, not as rendered.
     """
 
@@ -46,6 +49,7 @@ class RenderedRule:
     expect_text: tuple[str, ...] = field(default=(), repr=False)
     personal: bool = False
     confidential: bool = False
+    secret_name: bool = False
 
     @property
     def place(self) -> str:
@@ -76,6 +80,16 @@ class ChosenFile:
     rule: RenderedRule
     file: FileStat
     filename: str
+
+    @property
+    def shown_path(self) -> str:
+        """The path for lists and reports."""
+        return MASK if self.rule.secret_name else self.file.path
+
+    @property
+    def shown_filename(self) -> str:
+        """The name for lists and reports."""
+        return MASK if self.rule.secret_name else self.filename
 
 
 # ---------------------------------------------------------------- paths

@@ -20,14 +20,20 @@ class Claims:
         # A lone taker as a number, several as an array: personal files have one, shared ones many.
         self._takers: dict[str, int | array[int]] = {}
         self._personal: set[str] = set()
+        self._confidential: set[str] = set()
 
-    def take(self, entry: str, path: str, *, personal: bool) -> None:
-        """`entry` takes the file. Call entry by entry, in source order."""
+    def take(self, entry: str, path: str, *, personal: bool, confidential: bool = False) -> None:
+        """`entry` takes the file. Call entry by entry, in source order.
+
+        `confidential`: by a rule with a secret value, so that no message may name the file.
+        """
         if not self._entries or self._entries[-1] != entry:
             self._entries.append(entry)
         taker = len(self._entries) - 1
         if personal:
             self._personal.add(path)
+        if confidential:
+            self._confidential.add(path)
         known = self._takers.get(path)
         if known is None:
             self._takers[path] = taker
@@ -46,13 +52,16 @@ class Claims:
         for path, takers in self._takers.items():
             if isinstance(takers, int) or path not in self._personal:
                 continue
+            name = (
+                "A personal file" if path in self._confidential else f'The personal file "{path}"'
+            )
             for taker in takers:
                 entry = self._entries[taker]
                 yield Issue(
                     "shared-file",
                     severity,
                     pointer_of(entry),
-                    f'The personal file "{path}" is also taken by {self._others(takers, taker)}.',
+                    f"{name} is also taken by {self._others(takers, taker)}.",
                     "Check whose file it is; if it is meant for all, use a rule without personal"
                     " values.",
                     entry,

@@ -56,6 +56,8 @@ class CompiledRule:
     own: bool
     #: It uses a secret value, so that no message may name its pattern or its files.
     confidential: bool
+    #: Its folder, pattern or file name does, so that no list may name its files.
+    secret_name: bool
 
     @property
     def personal(self) -> bool:

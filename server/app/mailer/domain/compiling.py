@@ -137,7 +137,8 @@ def compile_rules(
             template(text, f"{place}/expect_text/{index}")
             for index, text in enumerate(rule.expect_text)
         )
-        used = [base_dir, pattern, *expect_text, *([filename] if filename else [])]
+        named = [base_dir, pattern, *([filename] if filename else [])]
+        secret_name = any(secret_names & each.names for each in named)
         compiled.append(
             CompiledRule(
                 label=rule.label or rule.file_filter,
@@ -148,7 +149,8 @@ def compile_rules(
                 filename=filename,
                 expect_text=expect_text,
                 own=own,
-                confidential=any(secret_names & each.names for each in used),
+                confidential=secret_name or any(secret_names & each.names for each in expect_text),
+                secret_name=secret_name,
             )
         )
     return tuple(compiled)

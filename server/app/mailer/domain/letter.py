@@ -6,32 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from app.mailer.domain.attachments import (
-    ChosenFile,
-)
-from app.mailer.domain.compiled import (
-    CompiledCampaign,
-    Text,
-)
+from app.mailer.domain.attachments import MASK, ChosenFile
+from app.mailer.domain.compiled import CompiledCampaign, Text
 from app.mailer.domain.entries import Entry
 from app.mailer.domain.fields import typed
 from app.mailer.domain.issues import EntryState, Issue, state_of
-from app.mailer.domain.mailbox import (
-    Mailbox,
-    control_character,
-)
+from app.mailer.domain.mailbox import Mailbox, control_character
 from app.mailer.domain.message import Attached, Draft, InlineImage
-from app.mailer.domain.placeholders import (
-    TemplateFailed,
-    Values,
-)
-from app.mailer.domain.recipients import (
-    Lists,
-    envelope_recipients,
-)
-
-#: What stands for a secret value wherever people list letters.
-MASK = "•••"
+from app.mailer.domain.placeholders import TemplateFailed, Values
+from app.mailer.domain.recipients import Lists, envelope_recipients
 
 
 @dataclass(slots=True)

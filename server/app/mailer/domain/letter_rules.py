@@ -81,4 +81,5 @@ class _Rules(Findings):
             expect_text=expect_text,
             personal=compiled_rule.personal,
             confidential=compiled_rule.confidential,
+            secret_name=compiled_rule.secret_name,
         )

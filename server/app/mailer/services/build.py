@@ -9,7 +9,7 @@ from datetime import datetime
 from uuid import UUID, uuid5
 
 from app.mailer.domain.attachment_names import safe_filename
-from app.mailer.domain.attachments import ChosenFile
+from app.mailer.domain.attachments import MASK, ChosenFile
 from app.mailer.domain.blob import BlobRef
 from app.mailer.domain.errors import CampaignInvalid
 from app.mailer.domain.frame import Base64Cache, Frame
@@ -29,7 +29,7 @@ _SHARED_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class BuiltFile:
-    """A file of a message. `archive`: the archive that it travels in, if it does."""
+    """A file of a message, as lists show it; `archive`: the one that it travels in, if it does."""
 
     rule: str
     path: str
@@ -172,6 +172,9 @@ class _Builder:
     ) -> tuple[list[Attached], tuple[BuiltFile, ...]]:
         name, password = archive_terms(self._compiled, letter.entry)
         name = safe_filename(name if name.lower().endswith(".zip") else f"{name}.zip")
+        named = self._compiled.zip_filename
+        secret = named is not None and self._compiled.secret_names & named.names
+        shown = MASK if secret else name
         data = self._archive(
             [(chosen.filename, data) for chosen, _ref, data in read],
             password,
@@ -180,11 +183,11 @@ class _Builder:
         ref = blob_ref(data)
         contents[ref] = data
         inside = [
-            _built_file(chosen, inner, media_type_for(chosen.filename), archive=name)
+            _built_file(chosen, inner, media_type_for(chosen.filename), archive=shown)
             for chosen, inner, _data in read
         ]
         media_type = media_type_for(name)
-        whole = BuiltFile("zip", name, name, media_type, ref.size, ref.sha256)
+        whole = BuiltFile("zip", shown, shown, media_type, ref.size, ref.sha256)
         return [Attached(name, media_type, ref)], (whole, *inside)
 
     def _read(self, chosen: ChosenFile) -> tuple[BlobRef, bytes]:
@@ -192,7 +195,7 @@ class _Builder:
         if known is not None:
             return known
         assert self._prepared.tree is not None
-        data = read_file(self._prepared.tree, chosen.file)
+        data = read_file(self._prepared.tree, chosen.rule, chosen.file)
         ref = blob_ref(data)
         if not chosen.rule.personal and len(data) <= self._shared_left:
             self._shared[chosen.file.path] = ref, data
@@ -234,8 +237,8 @@ def _built_file(
 ) -> BuiltFile:
     return BuiltFile(
         chosen.rule.label,
-        chosen.file.path,
-        chosen.filename,
+        chosen.shown_path,
+        chosen.shown_filename,
         media_type,
         ref.size,
         ref.sha256,

@@ -67,18 +67,22 @@ def file_issue(fault: FileFault, pointer: str, entry: str | None = None) -> Issu
     return Issue(fault.code, CODES[fault.code].severity, pointer, fault.message, fault.hint, entry)
 
 
-def read_file(tree: FileTree, stat: FileStat) -> bytes:
+def read_file(tree: FileTree, rule: RenderedRule, stat: FileStat) -> bytes:
     """A scanned file's bytes; raises `FileFault` where it is no longer what was scanned."""
+    hidden = rule.confidential
     try:
         return tree.read(stat)
     except UnsafePath as error:
-        raise FileFault("unsafe-file", error.message, error.hint) from error
+        message = "A matched file is, or lies behind, a symlink or a special file."
+        raise FileFault("unsafe-file", message if hidden else error.message, error.hint) from error
     except FileChanged as error:
-        raise FileFault("changed-file", error.message, error.hint) from error
+        message = "A matched file was changed since it was checked."
+        raise FileFault("changed-file", message if hidden else error.message, error.hint) from error
     except OSError as error:
+        name = "A matched file" if hidden else f'The file "{stat.path}"'
         raise FileFault(
             "unreadable-file",
-            f'The file "{stat.path}" cannot be read: {error.strerror or error}.',
+            f"{name} cannot be read: {error.strerror or 'it is no file that can be read'}.",
             "Give this user the right to read it.",
         ) from error
 
@@ -111,7 +115,12 @@ class _Matching:
         ]
         for decision in decisions:
             for stat in decision.files:
-                self._claims.take(letter.id, stat.path, personal=decision.rule.personal)
+                self._claims.take(
+                    letter.id,
+                    stat.path,
+                    personal=decision.rule.personal,
+                    confidential=decision.rule.confidential,
+                )
             if not decision.files:
                 self._consider(decision.rule)
         if not letter.entry.active:
@@ -159,24 +168,24 @@ class _Matching:
             if not is_pdf(stat.path):
                 continue
             try:
-                text = self._text_of(stat, keep=not rule.personal)
+                text = self._text_of(rule, stat)
             except FileFault as fault:
                 found.append(file_issue(fault, rule.pointer))
             else:
                 found.extend(check_text(rule, stat.path, text, self._compiled.severity_of))
         return found
 
-    def _text_of(self, stat: FileStat, *, keep: bool) -> str | ValueError:
+    def _text_of(self, rule: RenderedRule, stat: FileStat) -> str | ValueError:
         known = self._texts.get(stat.path)
         if known is not None:
             return known
-        data = read_file(self._tree, stat)
+        data = read_file(self._tree, rule, stat)
         text: str | ValueError
         try:
             text = self._pdf_text(data)
         except ValueError as error:
             text = error
-        if keep:
+        if not rule.personal:
             self._texts[stat.path] = text
         return text
 

@@ -180,6 +180,8 @@ def _type_sentence(parts: Parts, value: Any) -> tuple[str, str]:
     if isinstance(value, str) and scalar:
         shown = f"the text {shown}"
     hint = "Leave the key out for no value." if value is None else _for_example(parts)
+    if not parts:
+        hint = "It begins with { and ends with }."
     return f"{_name(parts)} must be {wanted}, but is {shown}.", hint
 
 

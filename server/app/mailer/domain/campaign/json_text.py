@@ -60,7 +60,11 @@ def parse_json(text: str | bytes) -> tuple[Any, list[Issue]]:
         raise BrokenJson(_number_issue(text, error.token)) from error
     except RecursionError as error:
         raise BrokenJson(
-            _issue("invalid-json", "The file nests brackets in brackets too deeply to be read.")
+            _issue(
+                "invalid-json",
+                "The file nests brackets in brackets too deeply to be read.",
+                "A campaign needs about ten levels: take out the rest.",
+            )
         ) from error
     except ValueError as error:  # the interpreter's own limit on the digits of an integer
         raise BrokenJson(_number_issue(text, None)) from error

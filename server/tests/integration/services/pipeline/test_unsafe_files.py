@@ -375,6 +375,20 @@ def test_a_secret_in_a_path_shows_in_no_issue(desk: Desk) -> None:
         assert "hunter2" not in repr([issue.as_dict() for issue in letter.issues])
 
 
+@pytest.mark.parametrize("swap", [_rewritten, _gone, _link, _folder_linked])
+def test_nor_does_one_whose_file_was_swapped(desk: Desk, swap: Callable[[Path], None]) -> None:
+    path = desk.put("files/hunter2/hunter2.pdf", b"x" * 30)
+    made = campaign(base_dir="${pin}", file_filter="${pin}.pdf")
+    made["fields"] = [{"name": "pin", "type": "secret"}]
+    made["entries"] = {"inline": [entry(values={"pin": "hunter2"})]}
+    prepared = desk.prepare(made)
+    swap(path)
+    ((letter, built),) = desk.build(prepared)
+    assert built is None
+    assert letter.issues
+    assert "hunter2" not in repr([issue.as_dict() for issue in letter.issues])
+
+
 # ---------------------------------------------------------------- templates and images
 
 

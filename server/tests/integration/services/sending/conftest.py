@@ -9,11 +9,17 @@ from tests.integration.services.sending.house import House, make_house
 
 
 @pytest.fixture
-def house(database_url: str, tmp_path: Path) -> Iterator[House]:
-    """A house on SQLite and one on Postgres."""
-    yield from make_house(database_url, tmp_path)
+def sqlite_house(sqlite_url: str, tmp_path: Path) -> Iterator[House]:
+    yield from make_house(sqlite_url, tmp_path)
 
 
 @pytest.fixture
-def sqlite_house(sqlite_url: str, tmp_path: Path) -> Iterator[House]:
-    yield from make_house(sqlite_url, tmp_path)
+def postgres_house(postgres_url: str, tmp_path: Path) -> Iterator[House]:
+    yield from make_house(postgres_url, tmp_path)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def house(request: pytest.FixtureRequest) -> House:
+    """A house on SQLite and one on Postgres."""
+    found: House = request.getfixturevalue(f"{request.param}_house")
+    return found

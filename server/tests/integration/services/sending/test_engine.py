@@ -33,8 +33,10 @@ from app.mailer.domain.job import Event, SendStatus
 from app.mailer.ports import (
     Envelope,
     JournalRecord,
+    MailTransport,
     RecipientReply,
     Reply,
+    ServerAccess,
     Stage,
     Staged,
     TransportFailure,
@@ -135,12 +137,14 @@ class Process:
         self.alive()
         return self.house.sessions()
 
+    def connect(self, _access: ServerAccess) -> MailTransport:
+        HERE.process = self  # each connection is made by the thread that uses it
+        return _Transport(self)
+
     def run(self, campaign_id: UUID, limit: int | None) -> None:
-        RUNNING.append(self)
+        outside, HERE.process = getattr(HERE, "process", None), self
         sessions: Any = self.sessions
-        outbox = replace(
-            self.house.outbox, sessions=sessions, connect=lambda _access: _Transport(self)
-        )
+        outbox = replace(self.house.outbox, sessions=sessions, connect=self.connect)
         report = None
         try:
             report = send_campaign(
@@ -157,12 +161,12 @@ class Process:
         except Dead:
             pass
         finally:
-            RUNNING.pop()
+            HERE.process = outside
             self.journal.close(settled=report is not None and report.stopped is None)
 
 
-#: The processes that run, the innermost last; there is never more than one awake.
-RUNNING: list[Process] = []
+#: Which process a thread belongs to.
+HERE = threading.local()
 
 
 class _Journal(FileJournal):
@@ -229,8 +233,9 @@ class _Transport:
 @pytest.fixture(scope="module", autouse=True)
 def _failpoints() -> Any:
     def reached(name: str) -> None:
-        if RUNNING:
-            RUNNING[-1].reached(name)
+        process: Process | None = getattr(HERE, "process", None)
+        if process is not None:
+            process.reached(name)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine_module, "failpoint", reached)
@@ -311,6 +316,36 @@ class Sending(RuleBasedStateMachine):
         Process(self.house, self.world, at=at, visit=visit, action=sleep_and_let_another_work).run(
             self.campaign_id, None
         )
+
+    @rule(
+        plan=st.lists(st.sampled_from(BEHAVIOURS), max_size=4),
+        at=st.sampled_from(["after_claim", "after_stage", "after_commit"]),
+        other_at=st.sampled_from(OPEN_PLACES),
+    )
+    def freeze_and_wake_while_another_works(self, plan: list[str], at: str, other_at: str) -> None:
+        arrived, go_on = threading.Event(), threading.Event()
+
+        def stay() -> None:
+            arrived.set()
+            go_on.wait(20)
+
+        other = Process(self.house, self.world, at=other_at, action=stay)
+        thread = threading.Thread(target=other.run, args=(self.campaign_id, None))
+
+        def sleep_until_it_is_there() -> None:
+            self.house.clock.sleep(LEASE.total_seconds() + 60)
+            thread.start()
+            while thread.is_alive() and not arrived.wait(0.005):
+                pass
+
+        self.world.plan = deque(plan)
+        Process(self.house, self.world, at=at, action=sleep_until_it_is_there).run(
+            self.campaign_id, None
+        )
+        go_on.set()
+        if thread.ident is None:
+            thread.start()
+        thread.join()
 
     @rule(at=st.sampled_from(OPEN_PLACES), event=st.sampled_from([Event.CANCEL, Event.RESEND]))
     def a_person_meddles(self, at: str, event: Event) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -10,6 +11,7 @@ from sqlalchemy import select
 
 from app.access.actor import Actor
 from app.db.models import AuditEntry, CampaignVersion, Job, WorkflowState
+from app.db.repositories.queueing import LeftOut
 from app.mailer.domain.errors import AccessDenied, Conflict, NotFound
 from app.mailer.domain.issues import EntryState
 from app.mailer.domain.job import Decision, SendStatus
@@ -19,16 +21,8 @@ from tests.servers.smtp import SmtpServer
 
 
 def _left_out(queued: Queued) -> dict[str, int]:
-    names = [
-        "already_queued",
-        "already_sent",
-        "needs_review",
-        "warnings_left_out",
-        "blocked",
-        "excluded",
-        "inactive",
-    ]
-    return {name: count for name in names if (count := getattr(queued, name))}
+    reasons = {each.name for each in fields(LeftOut)}
+    return {name: count for name, count in asdict(queued).items() if name in reasons and count}
 
 
 def test_queueing_twice_queues_once(house: House, smtp_server: SmtpServer) -> None:

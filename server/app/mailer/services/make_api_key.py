@@ -1,0 +1,31 @@
+"""Make the key that an installation's operator works with."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from app.access.actor import Actor
+from app.access.keys import NewApiKey, create_api_key
+from app.access.scopes import Scope
+from app.audit import log
+from app.db.models import Tenant
+from app.db.repositories import access
+from app.mailer.ports import Clock
+
+
+def make_operator_key(session: Session, tenant_slug: str, name: str, *, clock: Clock) -> NewApiKey:
+    """A key with every scope, for the tenant of this slug, which is made where it is new.
+
+    For whoever already has the database in hand, so it asks for no scope. The caller commits.
+    """
+    now = clock.now()
+    tenant = access.tenant_by_slug(session, tenant_slug)
+    if tenant is None:
+        tenant = access.add_tenant(
+            session, Tenant(slug=tenant_slug, name=tenant_slug.capitalize(), created_at=now)
+        )
+    key = create_api_key(session, tenant.id, name, [Scope.EVERYTHING], now)
+    actor = Actor.system(tenant.id, "init_db")
+    details = {"name": name, "prefix": key.prefix, "scopes": [Scope.EVERYTHING]}
+    log.record(session, actor, "api_key.created", "api_key", key.id, details, now)
+    return key
