@@ -103,7 +103,15 @@ class Settings(BaseSettings):
                 )
             return f"sqlite:///{SERVER / path}"
         if scheme in ("postgresql", "postgres", _PSYCOPG):
-            if not urlsplit(f"{_PSYCOPG}://{rest}").path.strip("/"):
+            parts = urlsplit(f"{_PSYCOPG}://{rest}")
+            try:
+                _ = parts.port
+            except ValueError:
+                # The text may be half a password with a slash in it, so it is not shown.
+                raise ValueError(
+                    "has no number as its port (in a password, write %2F for a slash)"
+                ) from None
+            if not parts.path.strip("/"):
                 raise ValueError("names no database: postgresql+psycopg://user:password@host/name")
             return f"{_PSYCOPG}://{rest}"
         raise ValueError(

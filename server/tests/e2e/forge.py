@@ -28,6 +28,7 @@ class Forge:
     """Keeps the loaded process; `run` gives what a command of `server` did in a fork of it."""
 
     def __init__(self, server: Path) -> None:
+        self.server = server
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.e2e.forge"],
             cwd=server,

@@ -51,7 +51,10 @@ def get(
         query = query.with_for_update().execution_options(populate_existing=True)
     version = session.scalar(query)
     if version is None:
-        raise NotFound(f"There is no version {version_id}.")
+        raise NotFound(
+            f"There is no version {version_id}.",
+            "list_db_campaigns --json shows the newest one of each campaign.",
+        )
     return version
 
 

@@ -44,12 +44,14 @@ def main(
     actor = program.actor(api_key)
     path = Path(campaign)
     text = read_campaign_bytes(path)
-    folder = str(path.resolve().parent)
-    if not f"{folder}{path}".isprintable():
+    folder = str(path.parent.resolve())
+    try:
+        f"{folder}{path}".encode()
+    except UnicodeEncodeError:
         raise MailerError(
-            f"The path of {path} holds characters that are no text, so it cannot be stored.",
+            f"The path {path} holds bytes that are no text, so it cannot be stored.",
             "Rename the file or its folder.",
-        )
+        ) from None
     with program.sessions() as session:
         imported = import_campaign(
             session,

@@ -10,6 +10,7 @@ import io
 import itertools
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -55,6 +56,11 @@ def _say_the_rest_to_nobody(stream: IO[str]) -> None:
 _WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
 out = _Output(width=_WIDTH, highlight=False)
 err = _Output(stderr=True, highlight=False)
+
+_UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+_UUID_WIDTH = 36
+#: A column with its frame, when it is as narrow as can be read.
+_NARROW = 15
 
 _COLOURS = {
     "block": "red",
@@ -214,20 +220,30 @@ def print_table(
     *,
     right: Sequence[str] = (),
 ) -> None:
-    """A table for people; a cell that is a state gets its colour, and an id is never cut."""
-    rows = list(rows)
+    """A table for people; a cell that is a state gets its colour, and an id is never cut.
+
+    Where the terminal is too narrow for that, each row becomes a paragraph.
+    """
+    cells = [[coloured(cell) for cell in row] for row in rows]
+    with_ids = {number for row in cells for number, cell in enumerate(row) if _UUID.search(cell)}
+    others = len(columns) - len(with_ids)
+    if with_ids and out.width < len(with_ids) * _UUID_WIDTH + others * _NARROW:
+        say(f"[bold]{title}[/]")
+        for row in cells:
+            say("")
+            for column, cell in zip(columns, row, strict=True):
+                say(f"{column}: {cell}")
+        return
     table = Table(title=title, title_justify="left", title_style="bold", pad_edge=False)
     for number, column in enumerate(columns):
-        has_ids = any(isinstance(row[number], UUID) for row in rows)
         table.add_column(
             column,
             justify="right" if column in right else "left",
             overflow="fold",
-            no_wrap=has_ids,
-            min_width=36 if has_ids else None,
+            min_width=_UUID_WIDTH if number in with_ids else None,
         )
-    for row in rows:
-        table.add_row(*(coloured(cell) for cell in row))
+    for row in cells:
+        table.add_row(*row)
     out.print(table)
 
 

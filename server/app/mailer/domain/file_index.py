@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Generic, TypeVar
 
+from app.mailer.domain.collector import collector_paused
 from app.mailer.domain.file_stat import FileStat
 from app.mailer.domain.name_pattern import NamePattern, enclosed_tokens, is_hidden, nfc, tokens
 
@@ -20,8 +21,9 @@ T = TypeVar("T")
 
 #: So few names are looked at one by one rather than narrowed down further.
 _FEW = 32
-#: How many letters long the pieces are by which a text in the middle of a name is found.
-_PIECE = 3
+#: How long the pieces are by which a text in the middle of a name is found. Many names share a
+#: short piece of a number, ever more of them as the folder grows; few share a long one.
+_LONG, _SHORT = 5, 3
 
 
 class NameIndex(Generic[T]):
@@ -66,8 +68,10 @@ class NameIndex(Generic[T]):
         lists = [self._by_token.get(token, []) for token in whole]
         if lists and len(rarest := min(lists, key=len)) <= _FEW:
             return rarest
-        pieces = {piece for run in runs for piece in _pieces(run)}
-        lists += [self._by_piece.get(piece, []) for piece in pieces]
+        for run in runs:
+            long = len(run) >= _LONG
+            by_piece = self._by_long_piece if long else self._by_short_piece
+            lists += [by_piece.get(piece, []) for piece in _pieces(run, _LONG if long else _SHORT)]
         if not lists:
             return None
         rarest, *others = sorted(lists, key=len)
@@ -92,8 +96,12 @@ class NameIndex(Generic[T]):
         return _postings(self._names, tokens)
 
     @cached_property
-    def _by_piece(self) -> dict[str, list[int]]:
-        return _postings(self._names, _pieces)
+    def _by_long_piece(self) -> dict[str, list[int]]:
+        return _postings(self._names, partial(_pieces, length=_LONG))
+
+    @cached_property
+    def _by_short_piece(self) -> dict[str, list[int]]:
+        return _postings(self._names, partial(_pieces, length=_SHORT))
 
 
 class _Folder:
@@ -229,13 +237,14 @@ def _span(ordered: list[str], beginning: str) -> tuple[int, int]:
     return low, bisect_right(ordered, beginning, lo=low, key=lambda text: text[:length])
 
 
-def _pieces(text: str) -> set[str]:
-    return {text[at : at + _PIECE] for at in range(len(text) - _PIECE + 1)}
+def _pieces(text: str, length: int) -> set[str]:
+    return {text[at : at + length] for at in range(len(text) - length + 1)}
 
 
 def _postings(names: Sequence[str], split: Callable[[str], Iterable[str]]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
-    for position, name in enumerate(names):
-        for part in set(split(name)):
-            found.setdefault(part, []).append(position)
+    with collector_paused():
+        for position, name in enumerate(names):
+            for part in set(split(name)):
+                found.setdefault(part, []).append(position)
     return found

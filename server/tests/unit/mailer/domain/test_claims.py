@@ -83,3 +83,14 @@ def test_many_unclaimed_files_are_counted() -> None:
     assert len(issues) == 101
     assert "150 further files (250 in all)" in issues[-1].message
     assert len(list(Claims().unclaimed(some[:100], review, limit=100))) == 100
+
+
+def test_a_file_of_a_secret_name_is_not_named() -> None:
+    claims = Claims()
+    for entry in ("a", "b"):
+        claims.take(entry, "hunter2.pdf", personal=True, confidential=True)
+    found = list(claims.shared(lambda _code: Severity.REVIEW, lambda entry: entry))
+    assert [issue.message for issue in found] == [
+        'A personal file is also taken by "b".',
+        'A personal file is also taken by "a".',
+    ]

@@ -24,7 +24,7 @@ def test_without_issues_an_entry_is_ready() -> None:
     assert state_of([]) is EntryState.READY
 
 
-@pytest.mark.parametrize(("graver", "milder"), combinations(ORDER, 2))
+@pytest.mark.parametrize(("graver", "milder"), list(combinations(ORDER, 2)))
 def test_the_gravest_issue_decides(
     graver: tuple[Severity, EntryState], milder: tuple[Severity, EntryState]
 ) -> None:

@@ -206,3 +206,9 @@ def test_hostile_brackets_end_soon() -> None:
         with pytest.raises(InvalidMailbox):
             parse_mailbox(value)
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize("address", ["=?utf-8?q?a?=@example.org", "a=?b@example.org"])
+def test_an_address_that_readers_would_decode_is_refused(address: str) -> None:
+    with pytest.raises(InvalidMailbox, match="begins encoded text"):
+        parse_mailbox(address)
