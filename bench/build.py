@@ -90,14 +90,14 @@ def measure(rounds: int, letters: int = 200) -> dict[str, tuple[float, float]]:
         rates: dict[Build, list[float]] = {ours: [], theirs: []}
         for turn in range(rounds):
             for build, each in rates.items():
-                each.append(_rate(build, files, shared, range(turn * letters, (turn + 1) * letters)))
+                each.append(
+                    _rate(build, files, shared, range(turn * letters, (turn + 1) * letters))
+                )
         found[title] = statistics.median(rates[ours]), statistics.median(rates[theirs])
     return found
 
 
-def _rate(
-    build: Build, files: tuple[Attached, ...], shared: bool, numbers: Sequence[int]
-) -> float:
+def _rate(build: Build, files: tuple[Attached, ...], shared: bool, numbers: Sequence[int]) -> float:
     cache = Base64Cache()
     started = time.perf_counter()
     for number in numbers:

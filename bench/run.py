@@ -14,15 +14,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from commands import Cost, Machine, measure
+from commands import Cost, Machine, commands
 from make_files import campaign, make
 
 #: Ten times the entries may take so many times the time, and so many megabytes.
@@ -73,27 +75,42 @@ Row = Grown | Compared | Counted
 def whole_commands(folder: Path, entries: int, postgres: bool) -> Iterator[Row]:
     """The commands on a tenth and on all: growth and memory, and how often folders are listed."""
     tenth, whole = (made(folder, number) for number in (entries // _TENTH, entries))
-    with tempfile.TemporaryDirectory(dir=folder) as name, ExitStack() as stack:
-        work = Path(name)
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        work = Path(place)
         machine = Machine(work)
         machine.run("init_db", "--with-dev-data")
-        yield Counted("start of a command (--help)", machine.run("build_messages", "--help").wall, "s")
-        small, large = measure(machine, tenth, work), measure(machine, whole, work)
+        machine.run("build_messages", "--help")  # compiles the modules
+        small: dict[str, Cost] = {}
+        for name, command in commands(tenth, work / "eml").items():
+            small[name] = machine.run(*command)
+            remove(work / "eml")
+            yield grown(name, small[name], machine.run(*commands(whole, work / "eml")[name]))
+            remove(work / "eml")
         if postgres:
-            # Tests' own server: only this option needs it.
-            sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "server"))
-            from tests.servers.postgres import PostgresServer
-
-            server = stack.enter_context(PostgresServer(durable=True))
-            there = Machine(work, server.new_database())
-            there.run("init_db", "--with-dev-data")
-            build = ["import_campaign", "--validate", "--build", "--campaign"]
-            small["import, Postgres"] = there.run(*build, str(tenth))
-            large["import, Postgres"] = there.run(*build, str(whole))
-        for command, cost in large.items():
-            yield grown(command, small[command], cost)
+            yield imported_into_postgres(work, tenth, whole)
+        yield Counted(
+            "start of a command (--help)", machine.run("build_messages", "--help").wall, "s"
+        )
         yield from expected_text(machine, tenth, entries // _TENTH, small["validate, with files"])
         yield listed(machine, tenth)
+
+
+def imported_into_postgres(work: Path, tenth: Path, whole: Path) -> Grown:
+    """Import and build on a Postgres of this run's own."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "server"))
+    from tests.servers.postgres import PostgresServer  # a package for development
+
+    with PostgresServer(durable=True) as server:
+        machine = Machine(work, server.new_database())
+        machine.run("init_db", "--with-dev-data")
+        small, large = (
+            machine.run(*commands(file, work)["import and build"]) for file in (tenth, whole)
+        )
+    return grown("import and build, Postgres", small, large)
+
+
+def remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def grown(command: str, small: Cost, large: Cost) -> Grown:
@@ -175,7 +192,7 @@ def show(row: Row) -> str:
         return f"{row.what:<40} {row.figure:8.2f} {row.unit:<46} {mark}"
     goal = f"{row.goal:g}" if row.goal else "-"
     return (
-        f"{row.work:<40} {row.ours:8.3f} {row.unit:<2} {row.theirs:8.2f} {row.unit:<2} "
+        f"{row.work:<40} {row.ours:8.3f} {row.unit:<2} {row.theirs:8.3f} {row.unit:<2} "
         f"{row.peer:<14} {row.ratio:7.1f}x {goal:>5}       {mark}"
     )
 
@@ -218,9 +235,9 @@ def main() -> int:
     if not chosen.json:
         print(f"{entries:,} entries, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     with folder_of(chosen.keep) as folder:
-        for row in (
-            *whole_commands(folder, entries, chosen.postgres),
-            *peers(entries, 1 if chosen.quick else 3),
+        for row in chain(
+            whole_commands(folder, entries, chosen.postgres),
+            peers(entries, 1 if chosen.quick else 3),
         ):
             if not chosen.json:
                 if not rows or type(rows[-1]) is not type(row):

@@ -13,6 +13,7 @@ import runpy
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 _SERVER = Path(__file__).resolve().parent.parent / "server"
 
@@ -20,13 +21,11 @@ _SERVER = Path(__file__).resolve().parent.parent / "server"
 def main() -> None:
     counts: Counter[str] = Counter()
 
-    def note(event: str, arguments: tuple[object, ...]) -> None:
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
         if event in ("os.scandir", "os.listdir"):
             (folder,) = arguments
-            if isinstance(folder, int):
-                counts[os.readlink(f"/proc/self/fd/{folder}")] += 1
-            else:
-                counts[os.path.realpath(os.fsdecode(folder or "."))] += 1  # type: ignore[arg-type]
+            named = f"/proc/self/fd/{folder}" if isinstance(folder, int) else folder or "."
+            counts[os.path.realpath(os.fsdecode(named))] += 1
 
     _, target, module, *arguments = sys.argv
     sys.argv = [module, *arguments]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -19,6 +20,7 @@ from tests.e2e.desk import Desk, letter
 from tests.e2e.scratch import KEY, Done
 
 _ID = "0b5e1c1e-7f6c-4d0e-9d43-0a6d1f1b7a10"
+_MASTER_KEY = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="
 _WITH_ID = [
     "queue_campaign",
     "send_queued_jobs",
@@ -124,8 +126,7 @@ def test_a_key_without_the_scope(desk: Desk) -> None:
 
 
 def test_the_development_key_is_worth_nothing_elsewhere(desk: Desk) -> None:
-    key = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="
-    done = desk.run("list_db_campaigns", "--json", APP_ENV="production", MASTER_KEY_B64=key)
+    done = desk.run("list_db_campaigns", "--json", APP_ENV="production", MASTER_KEY_B64=_MASTER_KEY)
     _refused(done, "not valid")
 
 
@@ -183,10 +184,18 @@ def test_production_without_a_key_of_its_own(desk: Desk) -> None:
     _refused(desk.run("list_db_campaigns", "--json", APP_ENV="prod"), "APP_ENV", "'prod'")
 
 
+def test_production_works_with_a_key_made_for_it(desk: Desk) -> None:
+    shutil.rmtree(desk.database.parent)
+    env = {"APP_ENV": "production", "MASTER_KEY_B64": _MASTER_KEY}
+    made = desk.run("init_db", "--new-key", "Office", **env)
+    assert made.code == 0, made
+    (key,) = re.findall(r"mm_[\w-]+", made.out)
+    assert desk.run("list_db_campaigns", "--api-key", key, **env).code == 0
+
+
 def test_development_data_is_refused_in_production_before_anything_is_made(desk: Desk) -> None:
     shutil.rmtree(desk.database.parent)
-    key = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="
-    done = desk.run("init_db", "--with-dev-data", APP_ENV="production", MASTER_KEY_B64=key)
+    done = desk.run("init_db", "--with-dev-data", APP_ENV="production", MASTER_KEY_B64=_MASTER_KEY)
     assert done.code == 2
     assert "APP_ENV=dev" in done.err
     assert not desk.database.exists()

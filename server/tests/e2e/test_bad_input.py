@@ -347,7 +347,7 @@ def test_an_id_twice_stops_an_import(desk: Desk) -> None:
 def test_what_cannot_be_read_is_wrong_use(desk: Desk, path: str, wanted: str) -> None:
     os.mkfifo(desk.folder / "pipe")
     _file("secret.json", b"{}", 0)(desk.folder)
-    _huge("huge.json", 10**12)(desk.folder)
+    _huge("huge.json", 300 * 1024 * 1024)(desk.folder)
     rows = desk.rows()
     for command in ("validate_campaign", "import_campaign"):
         done = desk.run(command, "--campaign", path, "--json", powerless=True)
@@ -371,39 +371,3 @@ def test_a_name_that_is_not_unicode_is_taken_and_shown(desk: Desk) -> None:
     assert done.code == 2, done
     assert "Rename" in done.json["hint"]
     assert desk.rows() == rows
-
-
-# -- where the results should go
-
-
-@pytest.mark.parametrize("output", ["closed", "closed/inner", "campaign.json", "campaign.json/x"])
-def test_an_output_folder_that_cannot_be_used(desk: Desk, output: str) -> None:
-    desk.write(letter())
-    (desk.folder / "closed").mkdir(mode=0o555)
-    files = desk.files()
-    command = ("build_messages", "--campaign", "campaign.json", "--output-dir", output)
-    done = desk.run(*command, "--json", powerless=True)
-    assert done.code == 2, done
-    assert output in done.json["error"]
-    assert "Name a folder" in done.json["hint"]
-    assert desk.files() == files
-
-
-@pytest.mark.parametrize("output", ["closed/letter.eml", ".", "campaign.json/letter.eml"])
-def test_a_file_that_cannot_be_written(desk: Desk, output: str) -> None:
-    desk.write(letter())
-    (desk.folder / "closed").mkdir(mode=0o555)
-    files = desk.files()
-    command = ("send_test_message", "--campaign", "campaign.json", "--to", "t@example.org")
-    done = desk.run(*command, "--dry-run", "--write-eml", output, "--json", powerless=True)
-    assert done.code == 2, done
-    assert "--write-eml" in done.json["error"]
-    assert desk.files() == files
-
-
-def test_writing_to_a_device_leaves_it_in_its_place(desk: Desk) -> None:
-    desk.write(letter())
-    command = ("send_test_message", "--campaign", "campaign.json", "--to", "t@example.org")
-    done = desk.run(*command, "--dry-run", "--write-eml", "/dev/null", powerless=True)
-    assert done.code == 0, done
-    assert Path("/dev/null").is_char_device()

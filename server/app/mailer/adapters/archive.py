@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Sequence
 from datetime import datetime
 
-import pyzipper
-
-_METHODS = {"deflate": pyzipper.ZIP_DEFLATED, "store": pyzipper.ZIP_STORED}
+_METHODS = {"deflate": zipfile.ZIP_DEFLATED, "store": zipfile.ZIP_STORED}
 #: The earliest time that a ZIP file can tell.
 _EPOCH = datetime(1980, 1, 1)  # noqa: DTZ001 - the times in a ZIP file have no zone
 
@@ -30,6 +29,9 @@ class ZipArchiver:
             raise ValueError(f'The archive method "{method}" is neither "deflate" nor "store".')
         if password == "":
             raise ValueError("The password of the archive is empty.")
+        # A fifth of a second to load, for every command, and few campaigns pack.
+        import pyzipper
+
         target = io.BytesIO()
         with pyzipper.AESZipFile(target, "w") as archive:
             if password is not None:

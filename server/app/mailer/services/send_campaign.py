@@ -33,8 +33,9 @@ from app.mailer.ports import (
     ServerAccess,
 )
 from app.mailer.services.approved_bytes import ChangedAfterBuild, approved_bytes
-from app.mailer.services.engine import Engine, Lane
+from app.mailer.services.engine import Engine
 from app.mailer.services.import_campaign import stored_campaign
+from app.mailer.services.lane import Lane
 from app.mailer.services.recovery import Recovered, recover
 from app.mailer.services.server_access import SmtpOverrides, smtp_access, wants_sent_copy
 

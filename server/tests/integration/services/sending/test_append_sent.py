@@ -155,7 +155,7 @@ def test_a_copy_that_may_be_there_is_looked_for_and_not_filed_twice(
     office: Office, moment: str
 ) -> None:
     mark = b"Dear member" if moment == "cut_after_request" else b"Append completed"
-    with Wire(office.imap.port, **{moment: mark}) as wire:  # type: ignore[arg-type]
+    with Wire(office.imap.port, **{moment: mark}) as wire:
         office.port = wire.port
         campaign = office.sent()
         first = office.append(campaign)

@@ -79,7 +79,8 @@ def test_the_review_gate_counts_each_job_once(house: House) -> None:
     ]
 
 
-def test_a_draft_never_leaves(house: House) -> None:
+def test_a_draft_never_leaves(sqlite_house: House) -> None:
+    house = sqlite_house
     document = letter(25)
     document["campaign"]["mode"] = "draft"
     campaign = house.build(document).campaign_id
@@ -182,7 +183,10 @@ def _set(house: House, job_id: UUID, status: SendStatus) -> None:
         session.commit()
 
 
-def test_a_test_leaves_the_real_one_to_be_sent(house: House, smtp_server: SmtpServer) -> None:
+def test_a_test_leaves_the_real_one_to_be_sent(
+    sqlite_house: House, smtp_server: SmtpServer
+) -> None:
+    house = sqlite_house
     document = letter(smtp_server.port, 2, delivery={"test_recipients": ["tester@example.org"]})
     document["campaign"]["mode"] = "test"
     for _ in range(2):
@@ -231,7 +235,10 @@ def test_it_is_due_when_the_campaign_says(
     assert house.send(campaign).outcomes == {SendStatus.SENT: 2}
 
 
-def test_a_cancelled_message_can_be_queued_anew(house: House, smtp_server: SmtpServer) -> None:
+def test_a_cancelled_message_can_be_queued_anew(
+    sqlite_house: House, smtp_server: SmtpServer
+) -> None:
+    house = sqlite_house
     campaign = house.queued(letter(smtp_server.port, 2))
     house.change(
         campaign, 0, send_status=SendStatus.CANCELLED, attempt_count=4, last_error="stopped"

@@ -18,7 +18,7 @@ from app.mailer.domain.job import ImapStatus, SendStatus
 from app.mailer.domain.retry import RetryPolicy
 from app.mailer.ports import JournalRecord, RecipientReply, Reply, Stage
 from app.mailer.services import recovery
-from app.mailer.services.engine import LEASE
+from app.mailer.services.line import LEASE
 from app.mailer.services.recovery import Recovered, recover
 from tests.integration.services.sending.house import START, House, letter
 
@@ -139,8 +139,9 @@ def test_a_dot_without_an_answer_is_in_doubt(house: House) -> None:
     ],
 )
 def test_a_journalled_answer_is_replayed(
-    house: House, code: int, text: str, status: SendStatus, outcome: AttemptOutcome
+    sqlite_house: House, code: int, text: str, status: SendStatus, outcome: AttemptOutcome
 ) -> None:
+    house = sqlite_house
     campaign = house.queued(letter(25))
     worker = Worker(house, campaign)
     (job,) = worker.claim(1)
@@ -170,7 +171,10 @@ def test_a_journalled_answer_is_replayed(
         (354, SendStatus.IN_DOUBT),
     ],
 )
-def test_an_answer_found_later_settles_a_doubt(house: House, code: int, status: SendStatus) -> None:
+def test_an_answer_found_later_settles_a_doubt(
+    sqlite_house: House, code: int, status: SendStatus
+) -> None:
+    house = sqlite_house
     campaign = house.queued(letter(25))
     worker = Worker(house, campaign)
     (job,) = worker.claim(1)
@@ -230,7 +234,8 @@ def test_a_record_of_an_unknown_or_settled_job_changes_nothing(house: House) -> 
     assert house.statuses(campaign) == ["sent"]
 
 
-def test_another_tenants_jobs_are_not_touched(house: House) -> None:
+def test_another_tenants_jobs_are_not_touched(sqlite_house: House) -> None:
+    house = sqlite_house
     campaign = house.queued(letter(25))
     worker = Worker(house, campaign)
     (job,) = worker.claim(1)
@@ -260,8 +265,9 @@ def test_another_tenants_jobs_are_not_touched(house: House) -> None:
     "place", ["recover_before_replay", "recover_before_expire", "recover_before_discard"]
 )
 def test_an_interrupted_recovery_is_done_again(
-    house: House, monkeypatch: pytest.MonkeyPatch, place: str
+    sqlite_house: House, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
+    house = sqlite_house
     campaign = house.queued(letter(25, 3))
     worker = Worker(house, campaign)
     first, second, _ = worker.claim(3)
@@ -279,7 +285,8 @@ def test_an_interrupted_recovery_is_done_again(
     assert _journals(house) == 0
 
 
-def test_terms_are_asked_only_for_answers_that_are_news(house: House) -> None:
+def test_terms_are_asked_only_for_answers_that_are_news(sqlite_house: House) -> None:
+    house = sqlite_house
     campaign = house.queued(letter(25, 2))
     worker = Worker(house, campaign)
     first, second = worker.claim(2)

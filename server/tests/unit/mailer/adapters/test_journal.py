@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
@@ -27,6 +28,7 @@ _OTHER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 from app.mailer.adapters.journal import FileJournal
 from app.mailer.ports import JournalRecord
@@ -242,11 +244,16 @@ def test_record_returns_when_the_bytes_are_on_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
+
+    def noted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            calls.append(name)
+            return real(*arguments)
+
+        return call
+
     for name in ("pwrite", "fdatasync", "fsync", "posix_fallocate", "rename"):
-        real = getattr(os, name)
-        monkeypatch.setattr(
-            os, name, lambda *a, _real=real, _name=name: (calls.append(_name), _real(*a))[1]
-        )
+        monkeypatch.setattr(os, name, noted(name, getattr(os, name)))
     journal = FileJournal(tmp_path)
     assert calls == ["rename", "fsync"]  # the name itself survives a power failure
     calls.clear()

@@ -79,7 +79,9 @@ def test_each_row_moves(row: Move) -> None:
     ("source", "event"),
     [pair for pair in itertools.product(S, E) if pair not in EXPECTED],
 )
-def test_everything_else_is_illegal_and_says_what_is_legal(source: S, event: E) -> None:
+def test_everything_else_is_illegal_and_says_what_is_legal(
+    source: SendStatus, event: Event
+) -> None:
     with pytest.raises(IllegalMove) as caught:
         move(source, event)
     assert source.value in caught.value.message
@@ -171,7 +173,7 @@ class Walk(RuleBasedStateMachine):
             return
         self._go(event)
 
-    @precondition(lambda self: allowed_events(self.status))
+    @precondition(lambda self: bool(allowed_events(self.status)))
     @rule(data=st.data())
     def something_legal(self, data: st.DataObject) -> None:
         self._go(data.draw(st.sampled_from(sorted(allowed_events(self.status)))))

@@ -1,0 +1,53 @@
+"""What a run of the engine is told, and what it tells."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from app.db.repositories.delivery import Claimed
+from app.mailer.domain.job import SendStatus
+from app.mailer.domain.retry import RetryPolicy
+from app.mailer.ports import MailTransport
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One version's way out: whose jobs, by which account, how fast, how often."""
+
+    tenant_id: UUID
+    version_id: UUID
+    #: What the pace is counted by; all versions of one campaign share it.
+    rate_key: str
+    per_minute: float | None
+    concurrency: int
+    retry: RetryPolicy
+    #: Whether a copy is to be filed in the Sent folder.
+    append_sent: bool
+    connect: Callable[[], MailTransport]
+    #: When the send window opens, or None while it is open.
+    opens: Callable[[], datetime | None]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run did. `stopped` says why it ended before everything due was tried."""
+
+    outcomes: Counter[SendStatus] = field(default_factory=Counter)
+    stopped: str | None = None
+    hint: str = ""
+
+
+class Stopped(Exception):
+    """The whole run has to end: the account, the disk or the database is at fault, not a job."""
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.hint = hint
+
+
+OnDone = Callable[[Claimed, SendStatus], None]
