@@ -33,6 +33,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from sqlalchemy.exc import DBAPIError
 
 from app.mailer.domain.errors import CampaignInvalid, MailerError
 from app.mailer.domain.issues import Issue, Severity
@@ -132,6 +133,9 @@ def run(
         except MailerError as error:
             code = WRONG_USE
             _complain(error, as_json=as_json)
+        except DBAPIError as error:
+            code = WRONG_USE
+            _complain(_database_fault(error), as_json=as_json)
         except KeyboardInterrupt:
             code = FINDINGS
             _complain(MailerError("Interrupted."), as_json=as_json)
@@ -155,6 +159,15 @@ def run(
             )
         raise
     raise AssertionError("typer ends the program itself")
+
+
+def _database_fault(error: DBAPIError) -> MailerError:
+    """A database that fails in the middle of a command; the driver's words without any value."""
+    words = str(error.orig).strip().split("\n")[0]
+    return MailerError(
+        f"The database could not be used: {words}.",
+        "When it answers again, run the same command: it takes up what is missing.",
+    )
 
 
 def _refused(error: CampaignInvalid) -> dict[str, object]:

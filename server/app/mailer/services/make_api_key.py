@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from sqlalchemy.orm import Session
 
 from app.access.actor import Actor
@@ -10,14 +12,25 @@ from app.access.scopes import Scope
 from app.audit import log
 from app.db.models import Tenant
 from app.db.repositories import access
+from app.mailer.domain.errors import MailerError
 from app.mailer.ports import Clock
+
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])?")
 
 
 def make_operator_key(session: Session, tenant_slug: str, name: str, *, clock: Clock) -> NewApiKey:
     """A key with every scope, for the tenant of this slug, which is made where it is new.
 
-    For whoever already has the database in hand, so it asks for no scope. The caller commits.
+    For whoever already has the database in hand, so it asks for no scope. Raises `MailerError`
+    for a blank name or a slug that is none. The caller commits.
     """
+    if not name.strip():
+        raise MailerError("A key needs a name.", "Name who or what will use it.")
+    if not _SLUG.fullmatch(tenant_slug):
+        raise MailerError(
+            f"“{tenant_slug}” is no name for a tenant.",
+            "Use small letters, digits and hyphens, 60 at the most.",
+        )
     now = clock.now()
     tenant = access.tenant_by_slug(session, tenant_slug)
     if tenant is None:

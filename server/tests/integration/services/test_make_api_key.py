@@ -7,6 +7,7 @@ from app.access.keys import authenticate_api_key
 from app.db.models import ApiKey, AuditEntry, Tenant
 from app.db.session import make_engine, session_factory
 from app.mailer.adapters.clock import SystemClock
+from app.mailer.domain.errors import MailerError
 from app.mailer.services.make_api_key import make_operator_key
 
 
@@ -31,6 +32,19 @@ def test_an_operators_key_works_without_development_and_is_audited(sessions):
     assert (entry.action, entry.object_id) == ("api_key.created", str(key.id))
     assert key.secret not in str(entry.details)
     assert key.secret != stored.key_hash
+
+
+@pytest.mark.parametrize(
+    ("slug", "name"), [("office", " "), ("", "Payroll"), ("Of fice", "x"), ("-a", "x")]
+)
+def test_a_nameless_key_or_tenant_is_refused_and_nothing_is_stored(sessions, slug, name):
+    with sessions() as session:
+        with pytest.raises(MailerError) as refused:
+            make_operator_key(session, slug, name, clock=SystemClock())
+        session.commit()
+        assert refused.value.hint
+        assert session.scalars(select(ApiKey)).all() == []
+        assert session.scalars(select(Tenant)).all() == []
 
 
 def test_a_second_key_joins_the_same_tenant(sessions):

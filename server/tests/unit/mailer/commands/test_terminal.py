@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
+from sqlalchemy.exc import OperationalError
 
 from app.mailer.commands import terminal
 from app.mailer.commands.terminal import Bar, Counted, coloured, parse_uuid
@@ -122,3 +123,21 @@ def test_an_id_is_taken_in_every_usual_form() -> None:
         assert parse_uuid(text, "--campaign-id") == number
     with pytest.raises(MailerError, match="--version-id: “7” is not an id"):
         parse_uuid("7", "--version-id")
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_a_database_that_fails_midway_is_a_sentence_and_no_traceback(capsys, monkeypatch, flags):
+    def command(as_json: terminal.AsJson = False) -> int:
+        raise OperationalError(
+            "UPDATE jobs", {"to": "ada@example.org"}, Exception("disk is full\n")
+        )
+
+    monkeypatch.setattr("sys.argv", ["command", *flags])
+    with pytest.raises(SystemExit) as end:
+        terminal.run(command)
+    shown = capsys.readouterr()
+    assert end.value.code == terminal.WRONG_USE
+    assert "disk is full" in (shown.out if flags else shown.err)
+    assert "ada@example.org" not in shown.out + shown.err
+    if flags:
+        assert "disk is full" in json.loads(shown.out)["error"]
