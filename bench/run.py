@@ -169,7 +169,9 @@ def compared(
     work: str, unit: str, ours: float, peer: str, theirs: float, goal: float | None
 ) -> Compared:
     ratio = theirs / ours
-    return Compared(work, unit, ours, peer, theirs, ratio, goal, goal and ratio >= goal)
+    return Compared(
+        work, unit, ours, peer, theirs, ratio, goal, None if goal is None else ratio >= goal
+    )
 
 
 def made(folder: Path, entries: int) -> Path:

@@ -24,7 +24,9 @@ class Text(Protocol):
     def problems(self) -> Sequence[Problem]: ...
     @property
     def names(self) -> frozenset[str]: ...
-    def missing(self, values: Values) -> tuple[str, ...]: ...
+    @property
+    def uses_rows(self) -> bool: ...
+    def missing(self, values: Values, rows: Rows, /) -> tuple[str, ...]: ...
     def render(self, values: Values, rows: Rows, /) -> str: ...
 
 
@@ -40,6 +42,10 @@ class MailboxTemplate:
     email: Template
     constant: Mailbox | None = None
     broken: bool = False
+
+    @property
+    def templates(self) -> tuple[Template, ...]:
+        return (self.email,) if self.name is None else (self.name, self.email)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,7 @@ class CompiledCampaign:
 
     @property
     def uses_rows(self) -> bool:
-        return self.campaign.template.engine == "jinja2"
+        return any(text.uses_rows for text in self._texts)
 
     @property
     def must_agree(self) -> frozenset[str] | None:
@@ -118,13 +124,20 @@ class CompiledCampaign:
         """
         if not self.uses_rows:
             return None
-        texts = [text for text in (self.subject, self.text, self.html) if text is not None]
+        mailboxes = (*self.reply_to, *self.to, *self.cc, *self.bcc)
         templates = [template for rule in self.rules for template in rule.templates]
         templates += [template for _name, template in self.headers]
+        templates += [template for mailbox in mailboxes for template in mailbox.templates]
+        templates += self.from_.templates if self.from_ is not None else ()
         templates += [each for each in (self.zip_filename, self.zip_password) if each is not None]
-        return frozenset().union(
-            *(text.names for text in texts), *(template.names for template in templates)
+        only_if = self.campaign.attachments.zip.only_if
+        return frozenset([] if only_if is None else [only_if]).union(
+            *(text.names for text in self._texts), *(template.names for template in templates)
         )
+
+    @property
+    def _texts(self) -> list[Text]:
+        return [text for text in (self.subject, self.text, self.html) if text is not None]
 
     def judge(self, issues: Sequence[Issue]) -> list[Issue]:
         """The issues with the campaign's policy applied; what it ignores is left out."""

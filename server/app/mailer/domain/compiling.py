@@ -51,7 +51,11 @@ class _PlainText:
     def names(self) -> frozenset[str]:
         return self.template.names
 
-    def missing(self, values: Values) -> tuple[str, ...]:
+    @property
+    def uses_rows(self) -> bool:
+        return False
+
+    def missing(self, values: Values, _rows: Rows, /) -> tuple[str, ...]:
         return self.template.missing(values)
 
     def render(self, values: Values, _rows: Rows, /) -> str:

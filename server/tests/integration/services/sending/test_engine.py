@@ -324,6 +324,15 @@ def test_dying_anywhere(day: Sending, place: str, behaviour: str) -> None:
     assert len(doubtful) == (place in ("after_commit", "after_dot"))
 
 
+@pytest.mark.parametrize("behaviour", ["dot-lost-kept", "dot-lost-dropped", "dot-junk-kept"])
+def test_a_lost_answer_is_never_tried_again(day: Sending, behaviour: str) -> None:
+    day.run([behaviour], False)
+    day.wait(200_000)
+    day.run([behaviour], False)
+    counted = Counter(job.send_status for job in day._jobs())
+    assert counted == {_S.IN_DOUBT: 2, _S.SENT: 2, _S.QUEUED: PEOPLE - 4}
+
+
 @pytest.mark.parametrize("other_place", OPEN_PLACES)
 @pytest.mark.parametrize("place", ["after_claim", "after_stage", "after_commit"])
 def test_waking_while_another_is_anywhere(day: Sending, place: str, other_place: str) -> None:
