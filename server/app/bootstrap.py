@@ -138,7 +138,7 @@ class Program:
     def workshop(self, progress: Progress) -> Workshop:
         return Workshop(
             sessions=self.sessions,
-            files_of=lambda folder: self.tools.files_of(folder, None),
+            files_of=self.tools.files_of,
             pdf_text=self.tools.pdf_text,
             archive=self.tools.archive,
             blobs=self.blobs,

@@ -51,6 +51,16 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class PlainText(TypeDecorator[str]):
+    """Text, in which a NUL becomes U+FFFD: campaign files can spell one, Postgres stores none."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, _dialect: Dialect) -> str | None:
+        return value.replace("\0", "\ufffd") if value and "\0" in value else value
+
+
 class JsonDocument(TypeDecorator[Any]):
     """A JSON document kept as text, so that the order of keys and the spelling of numbers stay.
 
@@ -127,7 +137,7 @@ class Base(DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class
         datetime: UtcDateTime,
         UUID: Uuid,
-        str: Text,
+        str: PlainText,
         dict[str, Any]: Json,
         list[str]: Json,
     }

@@ -168,15 +168,25 @@ class AppendOutcome(StrEnum):
 
 
 class SentFolderFailure(Exception):
-    """An append failed; with `unknown` the server may hold the copy: search, then try again."""
+    """An append failed; with `unknown` the server may hold the copy: search, then try again.
+
+    `refused`: the server said no to this copy. Otherwise none was offered to it: the server or
+    the way to it is at fault, and with `permanent_here` waiting will not help.
+    """
 
     def __init__(
-        self, message: str, *, unknown: bool = False, permanent_here: bool = False
+        self,
+        message: str,
+        *,
+        unknown: bool = False,
+        permanent_here: bool = False,
+        refused: bool = False,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.unknown = unknown
         self.permanent_here = permanent_here
+        self.refused = refused
 
 
 class SentFolder(Protocol):
@@ -196,10 +206,13 @@ class SentFolder(Protocol):
 
 
 class RateLimiter(Protocol):
-    """Paces sends by key. `reserve` takes one place; the answer is the seconds to wait for it."""
+    """Paces sends by key. `reserve` takes one place; the answer is the seconds to wait for it.
+
+    `slow_down` tells that `per_minute`, the pace that was allowed, is too fast for the server.
+    """
 
     def reserve(self, key: str, per_minute: float | None) -> float: ...
-    def slow_down(self, key: str) -> None: ...
+    def slow_down(self, key: str, per_minute: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

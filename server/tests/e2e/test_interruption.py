@@ -255,19 +255,43 @@ def test_two_at_once(site: Site, start_smtp: Callable[..., SmtpServer], kill: bo
     assert statuses["in_doubt"] <= (3 if kill else 0)
 
 
-def test_copies_survive_a_death_before_and_after_filing(
-    site: Site, smtp_server: SmtpServer, dovecot: DovecotServer
-) -> None:
-    user = dovecot.new_user()
-    document = letter(smtp_server.port, 3, delivery={"imap_append_sent": {"enabled": True}})
+def with_copies(smtp: SmtpServer, imap: DovecotServer, user: str) -> dict[str, Any]:
+    """A campaign of three letters whose copies go to `user`'s Sent folder."""
+    document = letter(smtp.port, 3, delivery={"imap_append_sent": {"enabled": True}})
     document["server"]["imap"] = {
-        "host": dovecot.host,
-        "port": dovecot.port,
+        "host": imap.host,
+        "port": imap.port,
         "security": "plain",
         "username": user,
         "password": PASSWORD,
     }
-    campaign = site.house.queued(document)
+    return document
+
+
+@pytest.mark.parametrize("command", ["send_queued_jobs", "append_pending_sent"])
+def test_copies_that_a_fault_left_behind_are_filed_at_once(
+    site: Site, smtp_server: SmtpServer, dovecot: DovecotServer, command: str
+) -> None:
+    user = dovecot.new_user()
+    campaign = site.house.queued(with_copies(smtp_server, dovecot, user))
+    options = ["--append-sent"]
+    if command == "append_pending_sent":
+        assert site.run(campaign)[0] == 0
+        options = []
+    broken = site.start(campaign, *options, command=command, failpoints="before_append:raise@2")
+    assert "FailpointReached" in broken.communicate(timeout=60)[1]
+    assert len(dovecot.messages(user, "Gesendet")) == 1
+    code, report = site.run(campaign, command="append_pending_sent")
+    assert (code, report["pending"]) == (0, 0)
+    assert report["outcomes"] == {"appended": 2}
+    assert len(dovecot.messages(user, "Gesendet")) == 3
+
+
+def test_copies_survive_a_death_before_and_after_filing(
+    site: Site, smtp_server: SmtpServer, dovecot: DovecotServer
+) -> None:
+    user = dovecot.new_user()
+    campaign = site.house.queued(with_copies(smtp_server, dovecot, user))
     code, _ = site.run(campaign, "--append-sent", failpoints="before_append:exit@2")
     assert code == -signal.SIGKILL
     assert len(dovecot.messages(user, "Gesendet")) == 1

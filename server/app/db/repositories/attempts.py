@@ -24,7 +24,8 @@ from app.mailer.ports import RecipientReply, Reply, Stage
 class Attempted:
     """How one try ended, for the job and its `send_attempts` row.
 
-    Without an `outcome` no server was asked: it is no attempt, and does not count as one.
+    Without an `outcome` no server was asked: it is no attempt. `counts`: whether it is one of the
+    message's tries, which a complaint about the pace or the account is not.
     """
 
     event: Event
@@ -34,6 +35,7 @@ class Attempted:
     recipients: Sequence[RecipientReply] = ()
     error: str | None = None
     due_at: datetime | None = None
+    counts: bool = True
 
 
 def commit_to_send(
@@ -103,7 +105,9 @@ def record(
         "last_reply": _storable(attempted.reply.text) if attempted.reply else None,
         "last_error": _storable(attempted.error) if attempted.error else None,
     }
-    if not committed and attempted.outcome is not None:
+    if committed and not attempted.counts:
+        values["attempt_count"] = Job.attempt_count - 1
+    elif not committed and attempted.counts and attempted.outcome is not None:
         values["attempt_count"] = Job.attempt_count + 1
     if attempted.event is Event.ACCEPTED:
         values["sent_at"] = now
@@ -193,9 +197,10 @@ def apply_reply(
     reply: Reply,
     at: datetime,
     due_at: datetime | None,
+    counts: bool,
     append_pending: bool,
 ) -> bool:
-    """Replay a journalled reply onto its job."""
+    """Replay a journalled reply onto its job; `counts` as in `Attempted`."""
     values: dict[str, Any] = {
         "send_status": target_of(event),
         "worker": None,
@@ -205,6 +210,8 @@ def apply_reply(
         "last_reply": _storable(reply.text),
         "last_error": None,
     }
+    if not counts:
+        values["attempt_count"] = Job.attempt_count - 1
     if target_of(event) is SendStatus.SENT:
         values["sent_at"] = at
         values["imap_status"] = ImapStatus.PENDING if append_pending else ImapStatus.NOT_REQUESTED

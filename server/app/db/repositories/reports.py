@@ -133,9 +133,9 @@ def trouble(
     version_id: UUID,
     statuses: Collection[SendStatus],
     *,
-    limit: int,
+    limit: int | None = None,
 ) -> list[Trouble]:
-    """The jobs in `statuses` whose last try is the most recent, at most `limit`, latest first."""
+    """The jobs in `statuses`, the most recent try first, at most `limit` (None: all)."""
     last = (
         select(
             SendAttempt.job_id,

@@ -9,8 +9,6 @@ import ssl
 from dataclasses import replace
 from datetime import datetime
 
-from imapclient import IMAPClient
-
 from app.mailer.adapters.connection import (
     certificate_names,
     explain,
@@ -19,14 +17,18 @@ from app.mailer.adapters.connection import (
     verified_tls,
 )
 from app.mailer.adapters.imap_folders import Folder, FolderAbsent, choose
+from app.mailer.adapters.imap_wire import BoundedClient
 from app.mailer.ports import AppendOutcome, Security, SentFolderFailure, ServerAccess
 
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")
 _FIELD = "BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)]"
 #: A copy is sent in one go; a line that carries less than this (octets a second) counts as dead.
 _SLOWEST_LINE = 8192
+#: What the library raises where an answer is no IMAP.
+_NONSENSE = (TypeError, AttributeError, LookupError, RecursionError)
 #: The connection is lost, silent or talks nonsense.
-_BROKEN = (imaplib.IMAP4.abort, OSError, ValueError)
+_BROKEN = (imaplib.IMAP4.abort, OSError, ValueError, *_NONSENSE)
+_LONGEST_WORDS = 300
 
 
 class ImapSentFolder:
@@ -50,7 +52,7 @@ class ImapSentFolder:
         self._place = f"{access.host}:{access.port}"
         self._settings = (folder_setting, account_folder)
         self._context = ssl_context
-        self._client: IMAPClient | None = None
+        self._client: BoundedClient | None = None
         self._folder: str | None = None
 
     # -- ports.SentFolder
@@ -76,15 +78,15 @@ class ImapSentFolder:
             return AppendOutcome.ALREADY_THERE
         patience = self._access.timeout_seconds + len(message) / _SLOWEST_LINE
         try:
-            client.socket().settimeout(patience)
+            client.be_patient(patience)
             client.append(self._folder, message, (rb"\Seen",), sent_at)
-            client.socket().settimeout(self._access.timeout_seconds)
+            client.be_patient(self._access.timeout_seconds)
         except _BROKEN as error:
             self._drop()
             message_ = f"the connection was lost while the copy was being filed ({_words(error)})"
             raise self._failure(message_, unknown=True) from None
         except imaplib.IMAP4.error as error:
-            raise self._failure(f"the copy was not taken: {_words(error)}") from None
+            raise self._failure(f"the copy was not taken: {_words(error)}", refused=True) from None
         except BaseException:
             self._drop()
             raise
@@ -98,7 +100,7 @@ class ImapSentFolder:
 
     # -- searching
 
-    def _holds(self, client: IMAPClient, message_id: str) -> bool:
+    def _holds(self, client: BoundedClient, message_id: str) -> bool:
         if not _MESSAGE_ID.fullmatch(message_id):
             raise ValueError(f"{message_id!r} is not a Message-ID")
         try:
@@ -122,7 +124,7 @@ class ImapSentFolder:
 
     # -- connecting
 
-    def _ready(self) -> IMAPClient:
+    def _ready(self) -> BoundedClient:
         """A connection with the folder open, read-only; an old one is tried first."""
         if self._client is not None:
             try:
@@ -139,7 +141,7 @@ class ImapSentFolder:
             raise
         return self._client
 
-    def _connect(self) -> IMAPClient:
+    def _connect(self) -> BoundedClient:
         access = self._access
         context = self._context or verified_tls()
         try:
@@ -154,8 +156,8 @@ class ImapSentFolder:
         self._log_in(client)
         return client
 
-    def _reach(self, access: ServerAccess, context: ssl.SSLContext) -> IMAPClient:
-        client = IMAPClient(
+    def _reach(self, access: ServerAccess, context: ssl.SSLContext) -> BoundedClient:
+        client = BoundedClient(
             access.host,
             access.port,
             ssl=access.security is Security.TLS,
@@ -190,7 +192,7 @@ class ImapSentFolder:
         look.shutdown()
         return names
 
-    def _log_in(self, client: IMAPClient) -> None:
+    def _log_in(self, client: BoundedClient) -> None:
         access = self._access
         user, password, token = access.username or "", access.password or "", access.oauth_token
         if not user or not (password or token):
@@ -230,7 +232,7 @@ class ImapSentFolder:
                 f"the login as “{user}” was refused: {words}", permanent_here=not passing
             ) from None
 
-    def _open_folder(self, client: IMAPClient) -> None:
+    def _open_folder(self, client: BoundedClient) -> None:
         try:
             if self._folder is None:
                 folders = [
@@ -257,11 +259,19 @@ class ImapSentFolder:
             self._client = None
 
     def _failure(
-        self, message: str, *, unknown: bool = False, permanent_here: bool = False
+        self,
+        message: str,
+        *,
+        unknown: bool = False,
+        permanent_here: bool = False,
+        refused: bool = False,
     ) -> SentFolderFailure:
         end = "" if message.endswith((".", "?")) else "."
         return SentFolderFailure(
-            f"{self._place}: {message}{end}", unknown=unknown, permanent_here=permanent_here
+            f"{self._place}: {message}{end}",
+            unknown=unknown,
+            permanent_here=permanent_here,
+            refused=refused,
         )
 
 
@@ -272,8 +282,10 @@ def _value(field: bytes) -> bytes:
 
 def _words(error: BaseException) -> str:
     """The first line of an error's text, often the repr of the server's bytes."""
+    if isinstance(error, _NONSENSE):
+        return "its answer makes no sense"
     text = (str(error) or type(error).__name__).partition("\n")[0]
-    text = re.sub(r"b'(.*)'", r"\1", text)
+    text = re.sub(r"b'(.*)'", r"\1", text[:_LONGEST_WORDS])
     return "".join(c if c.isprintable() else "?" for c in text).rstrip(". ")
 
 

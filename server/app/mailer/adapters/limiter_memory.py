@@ -24,7 +24,6 @@ class MemoryLimiter:
             pace.per_minute = per_minute
             return pace.reserve(self._clock.monotonic())
 
-    def slow_down(self, key: str) -> None:
+    def slow_down(self, key: str, per_minute: float) -> None:
         with self._lock:
-            if key in self._paces:
-                self._paces[key].slow_down(self._clock.monotonic())
+            self._paces.setdefault(key, Pace(per_minute)).slow_down(self._clock.monotonic())

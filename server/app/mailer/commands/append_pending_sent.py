@@ -49,6 +49,7 @@ def main(
         )
     else:
         journal = program.journal(actor.tenant_id)
+        settled = False
         try:
             with Bar() as bar, stoppable() as stop:
                 counted = Counted(bar, "Filing copies")
@@ -63,8 +64,10 @@ def main(
                     on_start=counted.start,
                     on_done=counted.done,
                 )
+            settled = True
         finally:
-            journal.close(settled=True)
+            # After a fault the file stays, so that the next run knows this one for dead.
+            journal.close(settled=settled)
     if as_json:
         print_json(append_json(report))
     else:

@@ -25,6 +25,7 @@ from app.mailer.commands.terminal import (
     run,
     say,
 )
+from app.mailer.commands.unsettled import show_in_doubt, why
 from app.mailer.domain.errors import MailerError
 from app.mailer.domain.report import write_jobs_csv
 from app.mailer.services.report import campaign_report, job_rows
@@ -122,14 +123,14 @@ def _show(report: Mapping[str, Any]) -> None:
                     each["entry"],
                     each["to"],
                     each["send_status"],
-                    " ".join(str(p) for p in (each["code"], each["reply"] or each["error"]) if p),
+                    why(each),
                     each["at"],
                 )
                 for each in report["recent_failures"]
             ],
         )
     if report["in_doubt"]["count"]:
-        say(f"[red]{report['in_doubt']['count']} letters are in doubt.[/]")
+        show_in_doubt(report["in_doubt"]["jobs"], report["in_doubt"]["count"])
         say(report["in_doubt"]["explanation"])
         say("Decide with review_jobs --assume-sent or --resend.")
     if report["next_due_at"]:

@@ -1,7 +1,8 @@
-"""Lists what waits for a person's decision, and records it: who, when and why."""
+"""Lists what waits for a person, before sending and after; records who decided, when and why."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import UUID
@@ -22,9 +23,11 @@ from app.mailer.commands.terminal import (
     run,
     say,
 )
+from app.mailer.commands.unsettled import show_failed, show_in_doubt
 from app.mailer.domain.errors import MailerError
 from app.mailer.domain.job import Decision, Event
 from app.mailer.domain.review import RESEND_WARNING
+from app.mailer.services.report import unsettled
 from app.mailer.services.review import ReviewPage, Selection, Settled, decide, open_reviews, resolve
 
 _PAGE = 200
@@ -122,6 +125,7 @@ def _list(
             if page.next_after is None or not as_json:
                 break
             after = page.next_after
+        later = unsettled(session, actor, campaign, version_id=pages[0].version_id)
     reviews = [review for page in pages for review in page.reviews]
     first = pages[0]
     if as_json:
@@ -131,14 +135,31 @@ def _list(
                 "version": first.version_number,
                 "undecided": first.undecided,
                 "reviews": reviews,
+                **later,
             }
         )
         return
-    if not reviews:
+    if reviews:
+        _show_reviews(reviews, first.undecided)
+    for letters, show, choices in (
+        (later["in_doubt"], show_in_doubt, "--assume-sent or --resend"),
+        (later["failed"], show_failed, "--retry"),
+    ):
+        if letters:
+            show(letters[:_PAGE], len(letters))
+            say(f"Decide: --entry ID {choices} --reason '…'; --all for all of them.")
+    if not (reviews or later["in_doubt"] or later["failed"]):
         say("Nothing waits for a decision.")
-        return
+    for other in later["other_versions"]:
+        say(
+            f"Version {other['number']} has {other['in_doubt']} in doubt and {other['failed']} "
+            f"failed: --version-id {other['id']} lists them."
+        )
+
+
+def _show_reviews(reviews: Sequence[Mapping[str, Any]], undecided: int) -> None:
     print_table(
-        f"{first.undecided} wait for a decision",
+        f"{undecided} wait for a decision",
         ["Entry", "To", "Files", "What", "What to do"],
         [
             (
@@ -151,8 +172,8 @@ def _list(
             for review in reviews
         ],
     )
-    if first.undecided > len(reviews):
-        say(f"… and {first.undecided - len(reviews)} more; --json lists all.")
+    if undecided > len(reviews):
+        say(f"… and {undecided - len(reviews)} more; --json lists all.")
     say("Decide: --entry ID --accept --reason '…', or --exclude; --all and --code for many.")
 
 

@@ -79,7 +79,6 @@ def main(
                     on_start=counted.start,
                     on_done=counted.done,
                 )
-                settled = report.stopped is None
                 if append_sent_too and not stop.is_set():
                     filing = Counted(bar, "Filing copies")
                     copies = append_sent(
@@ -93,6 +92,7 @@ def main(
                         on_start=filing.start,
                         on_done=filing.done,
                     )
+                settled = report.stopped is None
             finally:
                 journal.close(settled=settled)
     result = _as_json(report)

@@ -59,7 +59,6 @@ out = _Output(width=_WIDTH, highlight=False)
 err = _Output(stderr=True, highlight=False)
 
 _UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
-_UUID_WIDTH = 36
 #: A column with its frame, when it is as narrow as can be read.
 _NARROW = 15
 
@@ -238,9 +237,13 @@ def print_table(
     Where the terminal is too narrow for that, each row becomes a paragraph.
     """
     cells = [[coloured(cell) for cell in row] for row in rows]
-    with_ids = {number for row in cells for number, cell in enumerate(row) if _UUID.search(cell)}
+    with_ids: dict[int, int] = {}
+    for row in cells:
+        for number, cell in enumerate(row):
+            if _UUID.search(cell):
+                with_ids[number] = max(with_ids.get(number, 0), len(cell))
     others = len(columns) - len(with_ids)
-    if with_ids and out.width < len(with_ids) * _UUID_WIDTH + others * _NARROW:
+    if with_ids and out.width < sum(with_ids.values()) + others * _NARROW:
         say(f"[bold]{title}[/]")
         for row in cells:
             say("")
@@ -253,7 +256,7 @@ def print_table(
             column,
             justify="right" if column in right else "left",
             overflow="fold",
-            min_width=_UUID_WIDTH if number in with_ids else None,
+            min_width=with_ids.get(number),
         )
     for row in cells:
         table.add_row(*row)

@@ -46,7 +46,7 @@ def safe_filename(name: str) -> str:
     Windows keeps for devices (`CON`, `NUL.txt`).
     """
     name = "".join("_" if _is_unsafe(char) else char for char in nfc(name))
-    name = re.sub(r"^\.+|[. ]+$", lambda found: "_" * len(found.group()), name) or "_"
+    name = _without_bare_ends(name) or "_"
     if name.partition(".")[0].strip().casefold() in _RESERVED:
         name = "_" + name
     stem, ending = _split(name)
@@ -54,6 +54,13 @@ def safe_filename(name: str) -> str:
     if len(stem.encode()) > room:
         name = stem.encode()[:room].decode(errors="ignore").rstrip(". ") + ending
     return name
+
+
+def _without_bare_ends(name: str) -> str:
+    """Dots at the front, and dots and blanks at the end, as `_`."""
+    behind = name.lstrip(".")
+    core = behind.rstrip(". ")
+    return "_" * (len(name) - len(behind)) + core + "_" * (len(behind) - len(core))
 
 
 def _is_unsafe(char: str) -> bool:

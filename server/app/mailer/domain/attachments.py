@@ -110,6 +110,19 @@ def safe_pattern(text: str) -> str:
     return "/".join(parts)
 
 
+def safe_value(value: str) -> str:
+    """A value for a folder or a file pattern.
+
+    Raises `UnsafePath` for one that adds nothing to the path, such as `.` or `/`: then it would
+    lead into the folder of all the others.
+    """
+    if value and not value.strip("./ ") and ".." not in value:
+        raise UnsafePath(
+            f"The value {_quoted(value)} names neither a folder nor a file.", "Correct the value."
+        )
+    return value
+
+
 def _safe_parts(text: str, what: str) -> list[str]:
     if _CONTROL.search(text):
         raise UnsafePath(

@@ -22,8 +22,13 @@ CODES: dict[str, CodeInfo] = {
     "unreadable-file": CodeInfo("A file is there but cannot be read.", _B),
     "wrong-encoding": CodeInfo("A text file is not in the encoding that was said or found.", _B),
     "bad-source": CodeInfo("A table of recipients cannot be read as what it should be.", _B),
+    "unseen-rows": CodeInfo(
+        "A workbook hides rows that count, or has further sheets that are not read.", _W
+    ),
     "missing-column": CodeInfo(
-        "A column that the mapping or a required field needs is absent.", _B
+        "A column that the mapping or a field needs is absent; a warning, where rows can do "
+        "without.",
+        _B,
     ),
     # Entries and their values
     "no-entries": CodeInfo("The campaign has no entries.", _W),
@@ -33,8 +38,18 @@ CODES: dict[str, CodeInfo] = {
     "group-conflict": CodeInfo("Rows of one group differ where they must agree.", _B),
     # Placeholders and templates
     "unknown-placeholder": CodeInfo("A placeholder names a field that is not declared.", _B),
+    "stray-placeholder": CodeInfo(
+        "A text has a placeholder of another engine or program, which would be sent as it stands.",
+        _B,
+        "stray_placeholder",
+    ),
     "bad-template": CodeInfo(
-        "A template has a syntax error, fails while rendering, or grows too large.", _B
+        "A template has a syntax error, fails while rendering, comes out empty, or grows too "
+        "large.",
+        _B,
+    ),
+    "broken-image": CodeInfo(
+        "The HTML shows an image that does not come with it, or does not show one that does.", _W
     ),
     "missing-value": CodeInfo(
         "A placeholder or a required field has no value.", _B, "missing_value"
@@ -46,7 +61,11 @@ CODES: dict[str, CodeInfo] = {
     # People
     "invalid-recipient": CodeInfo("A recipient is not a mail address.", _B, "invalid_recipient"),
     "invalid-sender": CodeInfo("A sender or reply-to is not a mail address, or is missing.", _B),
-    "no-recipient": CodeInfo("Nobody is left to send the message to.", _B, "missing_recipient"),
+    "no-recipient": CodeInfo(
+        "Nobody is left to send the message to, but for copies that everybody's letter goes to.",
+        _B,
+        "missing_recipient",
+    ),
     "smtputf8-needed": CodeInfo(
         "An address has a local part outside ASCII; only servers with SMTPUTF8 take it.",
         _W,
@@ -73,6 +92,9 @@ CODES: dict[str, CodeInfo] = {
     ),
     "unclaimed-file": CodeInfo("No entry takes this file.", _W, "unclaimed_file"),
     "shared-file": CodeInfo("Two entries take the same personal file.", _R, "shared_file"),
+    "same-files": CodeInfo(
+        "A rule without personal values gives everybody the same several files.", _W
+    ),
     "unexpected-content": CodeInfo(
         "A PDF does not hold the text that it must hold.", _B, "unexpected_content"
     ),

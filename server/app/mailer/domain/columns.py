@@ -15,7 +15,7 @@ from app.mailer.domain.campaign import Field, Source
 from app.mailer.domain.campaign.json_text import escaped
 from app.mailer.domain.codes import CODES
 from app.mailer.domain.entries import LocalFields, shown, suggestion
-from app.mailer.domain.issues import Issue
+from app.mailer.domain.issues import Issue, Severity
 
 ALIASES = {
     "to": frozenset({"to", "email"}),  # "e-mail" folds to "email"
@@ -53,11 +53,13 @@ def plan_columns(
 ) -> tuple[Columns | None, list[Issue]]:
     """Reads the header. None in the place of the plan where rows cannot be read by it.
 
-    Issues: `missing-column`, `bad-source` (two columns for one thing).
+    Issues: `missing-column` (a warning, where rows can do without), `bad-source` (two columns for
+    one thing).
     """
     plan = _Plan(tuple(header), source, fields)
     columns = plan.columns()
-    return (None if plan.issues else columns), plan.issues
+    blocked = any(issue.severity is Severity.BLOCK for issue in plan.issues)
+    return (None if blocked else columns), plan.issues
 
 
 @dataclass(slots=True)
@@ -128,15 +130,23 @@ class _Plan:
                 before = len(self.issues)
                 position = self._field_by_name(declared, owned)
                 clash = len(self.issues) > before
-                if position is None and name in self.fields.needed and not clash:
-                    self._add(
-                        "missing-column",
-                        f"No column for the required field “{name}”.",
-                        self._hint(name),
-                    )
+                if position is None and name in self.fields.columns and not clash:
+                    self._miss(declared)
             if position is not None:
                 found.append((name, position))
         return tuple(found)
+
+    def _miss(self, declared: Field) -> None:
+        name = declared.name
+        if name in self.fields.needed:
+            what = f"No column for the required field “{name}”."
+        elif name in self.fields.decisive:
+            what = f"No column for the field “{name}”, by which files are encrypted or not."
+        else:
+            what = f"No column for the field “{name}”: it would be empty in every row."
+        self._add("missing-column", what, self._hint(declared.heading))
+        if name not in self.fields.needed | self.fields.decisive:
+            self.issues[-1] = self.issues[-1].with_severity(Severity.WARN)
 
     def _field_by_name(self, declared: Field, owned: Collection[str]) -> int | None:
         names = {folded(declared.name)}

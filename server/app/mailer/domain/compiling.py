@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from app.mailer.domain.campaign import Campaign, MailboxSpec, Rule
 from app.mailer.domain.campaign.json_text import escaped
+from app.mailer.domain.campaign.template import Engine
 from app.mailer.domain.codes import CODES
 from app.mailer.domain.compiled import (
     CompiledCampaign,
@@ -20,6 +21,8 @@ from app.mailer.domain.compiled import (
 )
 from app.mailer.domain.entries import LocalFields
 from app.mailer.domain.fields import BadCell, read_cell
+from app.mailer.domain.garbled_text import garbled
+from app.mailer.domain.html_images import image_faults
 from app.mailer.domain.issues import Issue, Severity
 from app.mailer.domain.jinja import compile_jinja
 from app.mailer.domain.mailbox import InvalidMailbox, Mailbox, parse_mailbox
@@ -34,6 +37,7 @@ from app.mailer.domain.placeholders import (
     escape_html,
 )
 from app.mailer.domain.recipients import CombineFlags
+from app.mailer.domain.stray_placeholders import key_of, stray_placeholders
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ def compile_campaign(campaign: Campaign, texts: TemplateTexts) -> CompiledCampai
         global_values=global_values,
         subject=compiler.text(texts.subject, _pointer_of("subject", template.subject), html=False),
         text=compiler.text(texts.text, _pointer_of("text", template.text), html=False),
-        html=compiler.text(texts.html, _pointer_of("html", template.html), html=True),
+        html=compiler.html(texts.html, _pointer_of("html", template.html)),
         from_=(
             compiler.mailbox(recipients.from_, "/recipients/from", "invalid-sender")
             if recipients.from_ is not None
@@ -105,7 +109,9 @@ def compile_campaign(campaign: Campaign, texts: TemplateTexts) -> CompiledCampai
             else None
         ),
         local_fields=LocalFields(
-            campaign.fields, frozenset(name for name, text in global_values.items() if text)
+            campaign.fields,
+            given_globally=frozenset(name for name, text in global_values.items() if text),
+            decisive=frozenset([zip_.only_if] if zip_.enabled and zip_.only_if else []),
         ),
         combine_flags=CombineFlags(
             reply_to=recipients.combine.reply_to,
@@ -118,7 +124,7 @@ def compile_campaign(campaign: Campaign, texts: TemplateTexts) -> CompiledCampai
         text_of=lru_cache(maxsize=256)(compiler.entry_subject),
         issues=compiler.issues,
     )
-    compiled.issues.extend(_shared_copies(compiled))
+    compiled.issues.extend(compiled.judge([*compiler.strays, *_shared_copies(compiled)]))
     return compiled
 
 
@@ -188,6 +194,22 @@ def problem_issue(problem: Problem, pointer: str, entry: str | None = None) -> I
     return Issue(code, CODES[code].severity, pointer, problem.message + where, hint, entry)
 
 
+def stray_issue(
+    strays: Sequence[str], pointer: str, entry: str | None = None, *, secret: bool = False
+) -> Issue:
+    """What `stray_placeholders` found in one template as an issue; `secret`: it is a password."""
+    named = "a placeholder" if secret else ", ".join(f"“{stray}”" for stray in strays[:5])
+    return Issue(
+        "stray-placeholder",
+        CODES["stray-placeholder"].severity,
+        pointer,
+        f"The text has {named} of another engine or program; recipients would get just that.",
+        "Write ${local::name}, or in texts of the engine jinja2 {{ local.name }}. If it is meant, "
+        "`validation_policy.stray_placeholder` lets it pass.",
+        entry,
+    )
+
+
 _NAME_AND_ADDRESS = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]*)>\s*")
 
 
@@ -197,6 +219,8 @@ class _Compiler:
     def __init__(self, campaign: Campaign) -> None:
         self._campaign = campaign
         self.issues: list[Issue] = []
+        #: What the campaign's policy is to judge.
+        self.strays: list[Issue] = []
         self.secret_names = frozenset(
             each.name for each in campaign.fields if each.type == "secret"
         )
@@ -204,19 +228,63 @@ class _Compiler:
             local=frozenset(each.name for each in campaign.fields if each.is_local),
             global_=frozenset(each.name for each in campaign.fields if each.is_global),
             kinds={each.name: each.type for each in campaign.fields},
+            called=frozenset(
+                key_of(name) for each in campaign.fields for name in (each.name, each.heading)
+            ),
         )
 
     def template(self, source: str, pointer: str) -> Template:
         template = compile_template(source, self.declared)
         self._note(template.problems, pointer)
+        self._look_for_strays(source, "placeholders", pointer)
         return template
 
     def text(self, source: str | None, pointer: str, *, html: bool) -> Text | None:
         if source is None:
             return None
+        if pointer.endswith("/path") and self._is_spoilt(source, pointer):
+            return None
         text = self._compiled_text(source, html=html)
         self._note(text.problems, pointer)
+        self._look_for_strays(source, self._campaign.template.engine, pointer)
         return text
+
+    def html(self, source: str | None, pointer: str) -> Text | None:
+        images = self._campaign.template.inline_images
+        if source is not None:
+            for cid, fault in image_faults(source, [image.cid for image in images]):
+                place = [
+                    f"/template/inline_images/{n}" for n, i in enumerate(images) if i.cid == cid
+                ]
+                self.issues.append(
+                    Issue(
+                        "broken-image",
+                        CODES["broken-image"].severity,
+                        place[0] if place else pointer,
+                        fault,
+                        "List each image under `inline_images`, and show it by <img "
+                        'src="cid:…"> with its id.',
+                    )
+                )
+        return self.text(source, pointer, html=True)
+
+    def _look_for_strays(self, source: str, engine: Engine, pointer: str) -> None:
+        if strays := stray_placeholders(source, engine, self.declared.called):
+            secret = pointer == "/attachments/zip/password"
+            self.strays.append(stray_issue(strays, pointer, secret=secret))
+
+    def _is_spoilt(self, source: str, pointer: str) -> bool:
+        """Whether a template's file cannot be what was meant; then that is noted."""
+        if not source.strip():
+            problem = Problem(ProblemKind.BAD_SYNTAX, "", 1, 0, "The file is empty.", "Fill it in.")
+            self._note([problem], pointer)
+            return True
+        reason = garbled(source)
+        if reason:
+            hint = "Save the file as UTF-8 again from the program that wrote it."
+            code = "wrong-encoding"
+            self.issues.append(Issue(code, CODES[code].severity, pointer, reason, hint))
+        return reason is not None
 
     def _compiled_text(self, source: str, *, html: bool) -> Text:
         if self._campaign.template.engine == "jinja2":
@@ -305,16 +373,14 @@ def _shared_copies(compiled: CompiledCampaign) -> list[Issue]:
         for name, templates in (("cc", compiled.cc), ("bcc", compiled.bcc))
         for index, template in enumerate(templates)
     ]
-    return compiled.judge(
-        [
-            Issue(
-                "shared-copy",
-                Severity.WARN,
-                pointer,
-                f"{copy.address} is outside {sender.domain} and gets a copy of everybody's letter.",
-                "Take it out, unless they may read every letter of this campaign.",
-            )
-            for pointer, copy in copies
-            if copy is not None and copy.domain != sender.domain
-        ]
-    )
+    return [
+        Issue(
+            "shared-copy",
+            Severity.WARN,
+            pointer,
+            f"{copy.address} is outside {sender.domain} and gets a copy of everybody's letter.",
+            "Take it out, unless they may read every letter of this campaign.",
+        )
+        for pointer, copy in copies
+        if copy is not None and copy.domain != sender.domain
+    ]

@@ -45,6 +45,8 @@ class Entry:
     subject: str | None = None
     note: str | None = None
     rows: tuple[dict[str, str], ...] = field(default=(), repr=False)
+    #: Fields whose value is there and cannot be read: that is said, and they are not empty.
+    unread: tuple[str, ...] = ()
     issues: list[Issue] = field(default_factory=list)
 
     def add(self, code: str, message: str, hint: str = "", *, pointer: str | None = None) -> None:
@@ -72,10 +74,14 @@ class LocalFields:
 
     `given_globally` names the fields of scope `both` that have a global value: for them an
     empty local value means the global one, so neither the default nor `required` applies.
+    `decisive` ones change what happens to a letter: a table must have a column for them.
     """
 
     def __init__(
-        self, fields: Sequence[Field], given_globally: frozenset[str] = frozenset()
+        self,
+        fields: Sequence[Field],
+        given_globally: frozenset[str] = frozenset(),
+        decisive: frozenset[str] = frozenset(),
     ) -> None:
         self.fields = tuple(f for f in fields if f.is_local)
         self.names = frozenset(f.name for f in self.fields)
@@ -85,6 +91,11 @@ class LocalFields:
             for f in self.fields
             if f.required and f.default is None and f.name not in given_globally
         )
+        #: Without a column they would be empty in every row.
+        self.columns = frozenset(
+            f.name for f in self.fields if f.default is None and f.name not in given_globally
+        )
+        self.decisive = decisive & self.columns
         self._global_only = frozenset(f.name for f in fields) - self.names
         self._defaults = {
             f.name: "" if f.name in given_globally else _default(f) for f in self.fields
@@ -105,6 +116,7 @@ class LocalFields:
                     text = read_cell(declared.type, value, declared.pattern)
                 except BadCell as error:
                     values[name] = ""
+                    entry.unread += (name,)
                     pointer, subject = place(name)
                     entry.add("bad-cell", f"{subject}: {error}", CORRECT_CELL, pointer=pointer)
                     continue

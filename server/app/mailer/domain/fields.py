@@ -10,6 +10,7 @@ from typing import Final
 
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
+from app.mailer.domain.garbled_text import garbled
 from app.mailer.domain.mailbox import InvalidMailbox, parse_mailbox
 
 KINDS: Final = ("string", "integer", "decimal", "date", "boolean", "email", "secret")
@@ -20,6 +21,10 @@ _GERMAN_DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+),[0-9]+"
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]{3}){2,}")
 _ISO_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _GERMAN_DATE = re.compile(r"([0-9]{1,2})\.([0-9]{1,2})\.([0-9]{4})")
+#: #N/A, #NV, #REF!, #DIV/0!, #WERT!; and what shows where a column is too narrow.
+_SPREADSHEET_ERROR = re.compile(r"#(?:N/A|NV|(?:DIV/0|[A-ZÄÖÜ]{3,})[!?])|#{3,}")
+#: 1.23457E+11
+_ROUNDED = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?E[+-][0-9]{2,3}")
 _NUMBER_DIGITS: Final = 1000
 _NUMBER_LIMIT: Final = 10**_NUMBER_DIGITS
 _SPREADSHEET_LIMIT: Final = 10**15
@@ -42,13 +47,15 @@ def read_cell(kind: str, raw: object, pattern: str | None = None) -> str:
     """The text that letters show for a raw value, checked against the field's type.
 
     `raw` is text (CSV) or what XLSX and JSON hold: numbers, booleans, dates, None for empty. Text
-    stays as written, without blanks around it; a float that is whole (`4711.0`) loses its point.
-    `pattern` must match the whole text unless it is empty. Raises `BadCell`.
+    stays as written, without blanks around it; a float shows the 15 digits that a spreadsheet
+    does, and a whole one (`4711.0`) no point. A secret is no date, for what a spreadsheet shows of
+    one depends on the cell's format, and nobody would see the difference. `pattern` must match the
+    whole text unless it is empty. Raises `BadCell`.
     """
     text = _as_text(kind, raw)
     if not text:
         return ""
-    if reason := _fault(kind, text):
+    if reason := _fault(kind, text) or _spoilt(kind, text):
         raise BadCell(reason)
     if pattern is None:
         return text
@@ -115,6 +122,11 @@ def _as_text(kind: str, raw: object) -> str:
             return "true" if raw else "false"
         case int() | float() | Decimal():
             return _number_as_text(kind, raw)
+        case date() | time() if kind == "secret":
+            raise BadCell(
+                "The cell holds a date or time, and what it shows depends on its format. Format "
+                "the column as text and enter the value again."
+            )
         case datetime():
             if raw.time() == time():
                 return raw.date().isoformat()
@@ -143,7 +155,8 @@ def _number_as_text(kind: str, raw: int | float | Decimal) -> str:
                 "The cell holds a number of more than 15 digits, and a spreadsheet forgets those "
                 "after the 15th. Format the column as text and enter the value again."
             )
-        return str(int(raw)) if raw.is_integer() else format(Decimal(repr(raw)), "f")
+        # 0.1 + 0.2 is 0.30000000000000004 in the file, and 0.3 in the sheet.
+        return _whole(format(Decimal(f"{raw:.15g}"), "f"))
     return str(raw)
 
 
@@ -174,6 +187,21 @@ def _fault(kind: str, text: str) -> str:
         case _:
             return ""
     return "" if good else f"{_shown(kind, text)} is not {_EXPECTED[kind]}."
+
+
+def _spoilt(kind: str, text: str) -> str:
+    """What a spreadsheet or a wrong encoding has made of the value, as a sentence, or nothing."""
+    if _SPREADSHEET_ERROR.fullmatch(text):
+        return f"{_shown(kind, text)} is an error of a spreadsheet, not a value."
+    if _ROUNDED.fullmatch(text):
+        return (
+            f"{_shown(kind, text)} is a number that a spreadsheet has cut short. Format the column "
+            "as text and enter the value again."
+        )
+    reason = garbled(text) or ""
+    return (
+        "The secret value was read in a wrong encoding." if reason and kind == "secret" else reason
+    )
 
 
 def _is_date(text: str) -> bool:

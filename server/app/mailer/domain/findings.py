@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from app.mailer.domain.campaign.template import Engine
 from app.mailer.domain.codes import CODES
 from app.mailer.domain.compiled import CompiledCampaign
-from app.mailer.domain.compiling import problem_issue
+from app.mailer.domain.compiling import problem_issue, stray_issue
 from app.mailer.domain.entries import Entry
 from app.mailer.domain.issues import Issue, Severity
 from app.mailer.domain.letter import values_of
-from app.mailer.domain.placeholders import Template, TemplateFailed, compile_template
+from app.mailer.domain.placeholders import (
+    Template,
+    TemplateFailed,
+    compile_template,
+    is_blank,
+)
+from app.mailer.domain.stray_placeholders import stray_placeholders
 
 
 class Findings:
@@ -33,7 +40,12 @@ class Findings:
         self.found.extend(
             problem_issue(problem, pointer, self._entry.id) for problem in template.problems
         )
+        self._look_for_strays(source, "placeholders", pointer)
         return template
+
+    def _look_for_strays(self, source: str, engine: Engine, pointer: str) -> None:
+        if strays := stray_placeholders(source, engine, self._compiled.declared.called):
+            self.found.append(stray_issue(strays, pointer, self._entry.id))
 
     def _note_missing(self, names: Iterable[str], where: str) -> None:
         for name in names:
@@ -42,12 +54,15 @@ class Findings:
     def _report_missing(self) -> None:
         """One issue for each empty value, however many texts use it."""
         for name, places in self._missing.items():
-            if name in self._compiled.local_fields.needed:
+            if name in self._compiled.local_fields.needed or name in self._entry.unread:
                 # Said already, where the entry's values were read.
                 continue
+            rows = self._entry.rows
+            empty = sum(is_blank(row.get(name, "")) for row in rows)
+            where = f" in {empty} of the group's {len(rows)} rows" if 0 < empty < len(rows) else ""
             self._add(
                 "missing-value",
-                f"“{name}” has no value, and {listed(places)} {_uses(places)} it.",
+                f"“{name}” has no value{where}, and {listed(places)} {_uses(places)} it.",
                 "Fill it in, or give the field a default.",
             )
         self._missing.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -43,7 +44,10 @@ _NOT_HERE: Final[dict[type[nodes.Node], str]] = {
 
 
 class _Use(NamedTuple):
-    """A use of a declared field: `local.name` or `global.name`."""
+    """A use of a declared field: `local.name`, `global.name`, or `row.name` in a loop over `rows`.
+
+    The scope of the last one is `rows`, whatever its loop calls a row.
+    """
 
     scope: str
     name: str
@@ -53,24 +57,29 @@ class _Use(NamedTuple):
 class JinjaTemplate:
     """A compiled template. One with `problems` cannot be rendered.
 
-    `names` are the fields that it uses by name; `uses_local` says whether the text can differ
-    from entry to entry.
+    `names` are the fields that it uses by name (all, where a name is worked out); `uses_local`
+    says whether the text can differ from entry to entry.
     """
 
     problems: tuple[Problem, ...]
     names: frozenset[str]
     uses_local: bool
+    uses_rows: bool
     _shown: tuple[_Use, ...]
     _declared: Declared
     _compiled: jinja2.Template | None
 
-    def missing(self, values: Values) -> tuple[str, ...]:
+    def missing(self, values: Values, rows: Sequence[Mapping[str, str]] = ()) -> tuple[str, ...]:
         """The names of fields that the text shows and that are empty or blank.
 
         A field does not count where a condition on it, `or` or `default` provides for that.
         """
         return tuple(
-            dict.fromkeys(use.name for use in self._shown if is_blank(_value(values, use)))
+            dict.fromkeys(
+                use.name
+                for use in self._shown
+                if any(is_blank(text) for text in _texts(use, values, rows))
+            )
         )
 
     def render(self, values: Values, rows: Sequence[Mapping[str, str]] = ()) -> str:
@@ -109,13 +118,12 @@ def compile_jinja(source: str, declared: Declared, *, html: bool = False) -> Jin
         if next(islice(environment.lex(source), _MAX_TOKENS, None), None) is not None:
             return _broken(declared, _problem("The template has too many parts.", 1))
         tree = environment.parse(keep_line_breaks(source))
-        problems = tuple(_check(tree, declared, environment))
-        uses = dict.fromkeys(
-            use for node in tree.find_all(nodes.Expr) if (use := _use(node)) is not None
-        )
+        loops = _loops_over_rows(tree)
+        problems = tuple(_check(tree, declared, environment, loops))
+        names = _names(tree, declared)
         shown: dict[_Use, None] = {}
-        _collect_shown(tree, frozenset(), shown)
-        uses_local = any(node.name in ("local", "rows") for node in tree.find_all(nodes.Name))
+        _collect_shown(tree, loops, frozenset(), shown)
+        roots = {node.name for node in tree.find_all(nodes.Name)}
         compiled = None
         if not problems:
             metered = cast("nodes.Template", Metered().visit(tree))
@@ -127,12 +135,19 @@ def compile_jinja(source: str, declared: Declared, *, html: bool = False) -> Jin
         return _broken(declared, _problem("The template is nested too deeply.", 1))
     except (SyntaxError, ValueError, OverflowError) as error:
         return _broken(declared, _problem(f"The template cannot be read: {error}.", 1))
-    names = frozenset(use.name for use in uses)
-    return JinjaTemplate(problems, names, uses_local, tuple(shown), declared, compiled)
+    return JinjaTemplate(
+        problems,
+        names,
+        not roots.isdisjoint(("local", "rows")),
+        "rows" in roots,
+        tuple(shown),
+        declared,
+        compiled,
+    )
 
 
 def _broken(declared: Declared, problem: Problem) -> JinjaTemplate:
-    return JinjaTemplate((problem,), frozenset(), False, (), declared, None)
+    return JinjaTemplate((problem,), frozenset(), False, False, (), declared, None)
 
 
 def _problem(
@@ -146,7 +161,7 @@ def _problem(
 
 
 def _check(
-    tree: nodes.Template, declared: Declared, environment: LetterSandbox
+    tree: nodes.Template, declared: Declared, environment: LetterSandbox, loops: frozenset[str]
 ) -> Iterator[Problem]:
     """What the sandbox does not have; and only where it has all, what the campaign has not."""
     found = False
@@ -160,11 +175,15 @@ def _check(
     for node in tree.find_all(nodes.Expr):
         if isinstance(node, nodes.Name):
             yield from _check_name(node, unknown, declared)
-        elif (use := _use(node)) is not None and not declared.knows(*use):
+        elif (use := _use(node, loops)) is not None:
+            scope = "local" if use.scope == "rows" else use.scope
+            if declared.knows(scope, use.name):
+                continue
+            written = next(node.find_all(nodes.Name)).name
             yield _problem(
-                f"“{use.scope}.{use.name}” names a field that is not declared.",
+                f"“{written}.{use.name}” names a field that is not declared.",
                 node.lineno,
-                declared.remedy(*use),
+                declared.remedy(scope, use.name),
                 use.name,
                 ProblemKind.UNKNOWN_NAME,
             )
@@ -207,27 +226,54 @@ def _check_name(node: nodes.Name, unknown: set[str], declared: Declared) -> Iter
         )
 
 
-def _use(node: nodes.Node) -> _Use | None:
+def _use(node: nodes.Node, loops: frozenset[str]) -> _Use | None:
     match node:
-        case nodes.Getattr(node=nodes.Name(name="local" | "global" as scope), attr=str(name)):
-            return _Use(scope, name)
-        case nodes.Getitem(
-            node=nodes.Name(name="local" | "global" as scope), arg=nodes.Const(value=str(name))
+        case (
+            nodes.Getattr(node=nodes.Name(name=root), attr=str(name))
+            | nodes.Getitem(node=nodes.Name(name=root), arg=nodes.Const(value=str(name)))
         ):
-            return _Use(scope, name)
+            if root in ("local", "global"):
+                return _Use(root, name)
+            if root in loops:
+                return _Use("rows", name)
     return None
 
 
-def _uses_in(node: nodes.Node) -> frozenset[_Use]:
-    found = {use for inner in node.find_all(nodes.Expr) if (use := _use(inner)) is not None}
-    if (own := _use(node)) is not None:
+def _uses_in(node: nodes.Node, loops: frozenset[str]) -> frozenset[_Use]:
+    found = {use for inner in node.find_all(nodes.Expr) if (use := _use(inner, loops)) is not None}
+    if (own := _use(node, loops)) is not None:
         found.add(own)
     return frozenset(found)
 
 
-def _collect_shown(node: nodes.Node, guarded: frozenset[_Use], shown: dict[_Use, None]) -> None:
+def _loops_over_rows(tree: nodes.Template) -> frozenset[str]:
+    """What loops over `rows` call a row, unless the name means something else elsewhere."""
+    rows: Counter[str] = Counter()
+    for loop in tree.find_all(nodes.For):
+        of = loop.iter
+        while isinstance(of, nodes.Filter) and of.name in ("list", "reverse", "sort"):
+            assert of.node is not None  # only `{% filter %}` has none
+            of = of.node
+        if isinstance(of, nodes.Name) and of.name == "rows" and isinstance(loop.target, nodes.Name):
+            rows[loop.target.name] += 1
+    set_ = Counter(name.name for name in tree.find_all(nodes.Name) if name.ctx != "load")
+    return frozenset(name for name, count in rows.items() if count == set_[name])
+
+
+def _names(tree: nodes.Template, declared: Declared) -> frozenset[str]:
+    """The fields used through `local` and `global`; all, where one is named by an expression."""
+    found = [use for node in tree.find_all(nodes.Expr) if (use := _use(node, frozenset()))]
+    roots = [node for node in tree.find_all(nodes.Name) if node.name in ("local", "global")]
+    if len(found) < len(roots):
+        return declared.local | declared.global_
+    return frozenset(use.name for use in found)
+
+
+def _collect_shown(
+    node: nodes.Node, loops: frozenset[str], guarded: frozenset[_Use], shown: dict[_Use, None]
+) -> None:
     """Gather the fields that reach the text and that no condition provides for."""
-    use = _use(node)
+    use = _use(node, loops)
     if use is not None:
         if use not in guarded:
             shown[use] = None
@@ -235,24 +281,30 @@ def _collect_shown(node: nodes.Node, guarded: frozenset[_Use], shown: dict[_Use,
     children = list(node.iter_child_nodes())
     match node:
         case nodes.If(test=test) | nodes.CondExpr(test=test):
-            guarded |= _uses_in(test)
+            guarded |= _uses_in(test, loops)
+            children.remove(test)
+        case nodes.For(test=nodes.Expr() as test):
+            guarded |= _uses_in(test, loops)
             children.remove(test)
         case nodes.Or(left=left, right=right):
-            _collect_shown(left, guarded | _uses_in(left), shown)
+            _collect_shown(left, loops, guarded | _uses_in(left, loops), shown)
             children = [right]
         case nodes.And(left=left):
-            guarded |= _uses_in(left)
+            guarded |= _uses_in(left, loops)
         case nodes.Filter(name="default" | "d", node=nodes.Expr() as value):
-            _collect_shown(value, guarded | _uses_in(value), shown)
+            _collect_shown(value, loops, guarded | _uses_in(value, loops), shown)
             children.remove(value)
         case nodes.Test() | nodes.Compare() | nodes.Not():
             return
     for child in children:
-        _collect_shown(child, guarded, shown)
+        _collect_shown(child, loops, guarded, shown)
 
 
-def _value(values: Values, use: _Use) -> str:
-    return (values.local if use.scope == "local" else values.global_).get(use.name, "")
+def _texts(use: _Use, values: Values, rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """The texts that a use shows: one in each row, or one in all."""
+    if use.scope == "rows":
+        return [row.get(use.name, "") for row in rows]
+    return [(values.local if use.scope == "local" else values.global_).get(use.name, "")]
 
 
 def _fields(

@@ -77,7 +77,9 @@ def shown_subject(compiled: CompiledCampaign, entry: Entry) -> str:
     if text is None:
         return ""
     values, rows = values_of(compiled, entry), entry.rows
-    if secrets & text.names or (secrets and compiled.uses_rows):
+    # Jinja2 can come by a value without spelling its name.
+    jinja = compiled.campaign.template.engine == "jinja2"
+    if secrets and (jinja or secrets & text.names):
         values = Values(_masked(values.local, secrets), _masked(values.global_, secrets))
         rows = tuple(_masked(row, secrets) for row in rows)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from app.mailer.domain.campaign import MailboxSpec
 from app.mailer.domain.compiled import CompiledCampaign, MailboxTemplate, Text
@@ -18,7 +19,7 @@ from app.mailer.domain.mailbox import (
     control_character,
     parse_mailbox,
 )
-from app.mailer.domain.placeholders import TemplateFailed
+from app.mailer.domain.placeholders import TemplateFailed, is_blank
 from app.mailer.domain.recipients import (
     Lists,
     OwnLists,
@@ -26,6 +27,9 @@ from app.mailer.domain.recipients import (
     only_test_recipients,
     shared_copies,
 )
+
+_WRONG_ADDRESS = ("invalid-recipient", "header-injection", "bad-cell", "group-conflict")
+_HELD = (Severity.BLOCK, Severity.REVIEW)
 
 
 def check_letter(compiled: CompiledCampaign, entry: Entry) -> Letter:
@@ -48,7 +52,7 @@ class _Check(Findings):
         lists = wanted
         if compiled.test_recipients is not None:
             lists = only_test_recipients(wanted, compiled.test_recipients)
-        self._recipients(sender, global_, wanted, lists)
+        self._recipients(sender, own, global_, wanted, lists)
         self._texts()
         self._archive()
         self._report_missing()
@@ -140,14 +144,26 @@ class _Check(Findings):
         return None
 
     def _recipients(
-        self, sender: Mailbox | None, global_: Lists, wanted: Lists, lists: Lists
+        self,
+        sender: Mailbox | None,
+        own: OwnLists,
+        global_: Lists,
+        wanted: Lists,
+        lists: Lists,
     ) -> None:
-        if not (wanted.to or wanted.cc or wanted.bcc):
+        # Copies that every letter goes to are no recipients of this one.
+        if not (wanted.to or own.cc or own.bcc):
+            rest = " but the copies for everybody's letter" if wanted.cc or wanted.bcc else ""
             self._add(
                 "no-recipient",
-                "Nobody is left to send this letter to.",
+                f"Nobody is left to send this letter to{rest}.",
                 "Fill in an address, or set the entry inactive.",
             )
+            # An address with a mistake in it is none that is missing: to leave out who has no
+            # address must not leave out who has a wrong one.
+            judged = self._compiled.judge(self.found)
+            if any(i.code in _WRONG_ADDRESS and i.severity in _HELD for i in judged):
+                self._hard.append(replace(self.found.pop(), severity=Severity.BLOCK))
         everyone = (*([sender] if sender else []), *lists.to, *lists.cc, *lists.bcc)
         if unusual := [mailbox for mailbox in everyone if mailbox.needs_smtputf8]:
             self._add(
@@ -179,6 +195,8 @@ class _Check(Findings):
         if entry.subject is not None and subject is not None:
             for problem in subject.problems:
                 self.found.append(problem_issue(problem, self._subject_pointer(), entry.id))
+            engine = compiled.campaign.template.engine
+            self._look_for_strays(entry.subject, engine, self._subject_pointer())
         filled = self._fill(subject, "the subject", self._subject_pointer())
         if filled is not None and (named := control_character(filled)):
             self._injection("The subject", named, subject.names if subject else ())
@@ -193,12 +211,21 @@ class _Check(Findings):
     def _fill(self, text: Text | None, what: str, pointer: str) -> str | None:
         if text is None or text.problems:
             return None
-        self._note_missing(text.missing(self._values), what)
+        missing = text.missing(self._values, self._entry.rows)
+        self._note_missing(missing, what)
         try:
-            return text.render(self._values, self._entry.rows)
+            filled = text.render(self._values, self._entry.rows)
         except TemplateFailed as error:
             self._failed(what, error, pointer)
             return None
+        if is_blank(filled) and not missing:
+            self._add(
+                "bad-template",
+                f"{what[0].upper()}{what[1:]} comes out empty.",
+                "Correct the template, or the value that it depends on.",
+                pointer=pointer,
+            )
+        return filled
 
     def _subject_pointer(self) -> str:
         own = self._entry.subject is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.mailer.domain.attachments import RenderedRule, safe_base_dir, safe_pattern
+from app.mailer.domain.attachments import RenderedRule, safe_base_dir, safe_pattern, safe_value
 from app.mailer.domain.compiled import CompiledCampaign, CompiledRule
 from app.mailer.domain.compiling import compile_rules
 from app.mailer.domain.errors import UnsafePath
@@ -54,18 +54,21 @@ class _Rules(Findings):
         for template in (*named, *compiled_rule.expect_text):
             self._note_missing(template.missing(values), f'the rule "{compiled_rule.label}"')
         self._report_missing()
-        base_dir = self._rendered(compiled_rule.base_dir, what, pointer)
-        pattern = self._rendered(compiled_rule.pattern, what, pointer, escape_glob)
+        try:
+            base_dir = self._rendered(compiled_rule.base_dir, what, pointer, safe_value)
+            pattern = self._rendered(
+                compiled_rule.pattern, what, pointer, lambda value: escape_glob(safe_value(value))
+            )
+            base_dir = base_dir and safe_base_dir(base_dir)
+            pattern = pattern and safe_pattern(pattern)
+        except UnsafePath as error:
+            message = "It leaves the base folder." if compiled_rule.confidential else error.message
+            self._add("path-outside-base", f"{what}: {message}", error.hint, pointer=pointer)
+            return None
         names = [self._rendered(text, what, pointer) for text in named]
         expected = [self._rendered(text, what, pointer) for text in compiled_rule.expect_text]
         expect_text = tuple(text for text in expected if text is not None)
         if base_dir is None or pattern is None or None in (*names, *expected):
-            return None
-        try:
-            base_dir, pattern = safe_base_dir(base_dir), safe_pattern(pattern)
-        except UnsafePath as error:
-            message = "It leaves the base folder." if compiled_rule.confidential else error.message
-            self._add("path-outside-base", f"{what}: {message}", error.hint, pointer=pointer)
             return None
         return RenderedRule(
             label=compiled_rule.label,

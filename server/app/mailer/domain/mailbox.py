@@ -30,8 +30,9 @@ _LABEL = r"(?!..--)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _PLAIN_ADDRESS = re.compile(
     rf"(?P<local>{_ATEXT}(?:\.{_ATEXT})*)@(?P<domain>(?:{_LABEL}\.)*(?![0-9]+\Z){_LABEL})"
 )
+# Possessive, since a cell of a thousand blanks and brackets must not take minutes.
 _ANGLE = re.compile(
-    r"""(?P<name>.*?) \s* < \s* (?P<address> "(?:[^"\\]|\\.)*" @ [^<>"]* | [^<>]*? ) \s* >""",
+    r"""(?P<name>.*?) < (?P<address> \s*+ "(?:[^"\\]|\\.)*+" @ [^<>"]*+ | [^<>]*+ ) >""",
     re.VERBOSE,
 )
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -138,7 +139,7 @@ def _parse_text(value: str) -> Mailbox:
         name = _ESCAPED.sub(r"\1", quoted[1]).strip()
     elif "<" in name or ">" in name or ("@" in name and ("," in name or ";" in name)):
         raise InvalidMailbox(f"{_shown(text)} holds several addresses where one is expected.")
-    return _mailbox(found["address"], name)
+    return _mailbox(found["address"].strip(), name)
 
 
 def _mailbox(address: str, name: str) -> Mailbox:
@@ -181,10 +182,24 @@ def _unusual_address(address: str) -> tuple[str, str]:
         )
     except email_validator.EmailNotValidError as error:
         raise InvalidMailbox(f"{_shown(address)} is not a mail address. {error}") from error
+    for part in (found.local_part, *found.domain.split(".")):
+        if mixed := _mixed_scripts(part):
+            raise InvalidMailbox(
+                f"{_shown(address)} mixes {mixed} letters in “{part}”; some look alike."
+            )
     local, domain = found.local_part, found.ascii_domain
     if domain.rpartition(".")[2].isdigit():
         raise InvalidMailbox(f"{_shown(address)} names an IP address instead of a mail domain.")
     return unicodedata.normalize("NFC", local), domain.lower()
+
+
+def _mixed_scripts(text: str) -> str:
+    """The alphabets that look alike, where one word has letters of several (UTS 39), or ""."""
+    if text.isascii():
+        return ""
+    names = {unicodedata.name(char, "").partition(" ")[0] for char in text if char.isalpha()}
+    found = sorted(names & {"LATIN", "CYRILLIC", "GREEK"})
+    return " and ".join(name.capitalize() for name in found) if len(found) > 1 else ""
 
 
 def _refuse_control_characters(text: str) -> None:

@@ -34,9 +34,10 @@ class Pace:
         return max(0.0, arrival - tolerance - now)
 
     def slow_down(self, now: float) -> None:
-        """The server said that this was too fast: half the pace, recovering slowly."""
+        """The server said that this was too fast: half the pace from now on, recovering slowly."""
         self._share = max(SLOWEST_SHARE, self.share(now) / 2)
         self._slowed_at = now
+        self._next = max(self._next, now + 60.0 / (self.per_minute * self._share))
 
     def share(self, now: float) -> float:
         """Which part of the allowed pace is used now, 1 when the server never complained."""

@@ -64,12 +64,14 @@ class TemplateFailed(ValueError):
 class Declared:
     """The names of the declared fields, by scope (a field of scope `both` is in both).
 
-    `kinds` maps names to field types; Jinja2 conditions compare numbers as numbers by it.
+    `kinds` maps names to field types; Jinja2 conditions compare numbers as numbers by it. `called`
+    is what people call the fields, for `stray_placeholders`.
     """
 
     local: frozenset[str] = frozenset()
     global_: frozenset[str] = frozenset()
     kinds: Mapping[str, str] = field(default_factory=dict)
+    called: frozenset[str] = frozenset()
 
     def knows(self, scope: str | None, name: str) -> bool:
         return (scope != "global" and name in self.local) or (

@@ -78,7 +78,6 @@ _NOT_PACE_DETAILS = frozenset({(2, 2), (3, 4), (5, 3)})
 _PACE_WORDS = re.compile(
     r"""
       \brate\b | rate-?limit | throttl | server \s busy | slow \s (it \s)? down
-    | try \s again \s later
     | \btoo \s (many|fast|quickly|frequent|often|much \s mail)
     | (daily|hourly|sending|submission|outgoing|relay(ing)?) \W+ (\w+ \W+){0,4} (limit|quota)
     | exceed(ed|s|ing)? \W+ (\w+ \W+){0,4} (limit|quota | allow(ed|ance))
@@ -87,6 +86,10 @@ _PACE_WORDS = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+#: Characters of a reply that are looked at: no server that means well says more.
+_LONGEST_READ = 2_000
+#: In a refusal for good it means an allowance; any 4yz may say it, of a greylisted letter as well.
+_LATER = re.compile(r"try \s again \s later", re.IGNORECASE | re.VERBOSE)
 _NOT_PACE_WORDS = re.compile(
     r"mailbox|inbox|storage|\bsize\b|too (large|big)|\bhops\b|\bloop|lookups", re.IGNORECASE
 )
@@ -134,16 +137,17 @@ def _verdict(reply: SomeReply, *, at_login: bool) -> Verdict:
         return Verdict(Outcome.UNKNOWN)
     if kind == 5 and (reply.code in _ACCOUNT_CODES or detail in _ACCOUNT_DETAILS):
         return Verdict(Outcome.ACCOUNT, enhanced=enhanced)
-    if reply.code in (421, 432) or _is_about_pace(reply.text, detail):
+    if reply.code in (421, 432) or _is_about_pace(kind, reply.text, detail):
         return Verdict(Outcome.DEFERRED, slow_down=True, enhanced=enhanced)
     if kind == 4:
         return Verdict(Outcome.DEFERRED, enhanced=enhanced)
     return Verdict(Outcome.ACCOUNT if at_login else Outcome.REJECTED, enhanced=enhanced)
 
 
-def _is_about_pace(text: str, detail: tuple[int, int] | None) -> bool:
+def _is_about_pace(kind: int, text: str, detail: tuple[int, int] | None) -> bool:
+    text = text[:_LONGEST_READ]
     if detail in _PACE_DETAILS:
         return True
     if detail in _NOT_PACE_DETAILS or _NOT_PACE_WORDS.search(text):
         return False
-    return _PACE_WORDS.search(text) is not None
+    return bool(_PACE_WORDS.search(text) or (kind == 5 and _LATER.search(text)))

@@ -30,7 +30,7 @@ class Table:
     """A source of recipients, opened. Its rows can be read once, as they are asked for.
 
     `issues` concern the source as a whole. It grows while rows are read: look again at the end.
-    With an issue found on opening, there are no rows.
+    With a blocking issue found on opening, there are neither header nor rows.
     """
 
     header: list[str]
@@ -90,6 +90,7 @@ class _Reading:
         if shifted:
             # The cells stand in the wrong columns: one fault, not twenty, and no "inactive".
             entry.issues.clear()
+            entry.unread = tuple(entry.values)
             entry.active = True
             entry.add(
                 "bad-cell",
@@ -170,6 +171,7 @@ def _merge(first: _Reading, others: Sequence[_Reading], must_agree: frozenset[st
     for reading in others:
         other = reading.entry
         entry.issues += other.issues
+        entry.unread += other.unread
         for thing, detail in _differences(first, reading, secrets, must_agree):
             if thing in told:
                 continue

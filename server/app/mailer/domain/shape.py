@@ -9,7 +9,12 @@ from pydantic_core import to_json
 
 from app.mailer.domain.campaign import Campaign
 from app.mailer.domain.campaign.complaints import complaints
-from app.mailer.domain.campaign.json_text import BrokenJson, escaped, parse_json
+from app.mailer.domain.campaign.json_text import (
+    BrokenJson,
+    escaped,
+    nested_too_deeply,
+    parse_json,
+)
 from app.mailer.domain.codes import CODES
 from app.mailer.domain.collector import collector_paused
 from app.mailer.domain.issues import Issue
@@ -33,7 +38,7 @@ def read_shape(text: str | bytes) -> tuple[Campaign | None, list[Issue]]:
 def read_shape_of(raw: object) -> tuple[Campaign | None, list[Issue]]:
     """As `read_shape`, for JSON that is parsed already; `raw` is not changed."""
     with collector_paused():
-        if issues := _half_characters(raw):
+        if issues := _unstorable(raw):
             return None, issues
         try:
             # By alias only: `from_` and `global_` are the program's names, not keys of the file.
@@ -42,12 +47,16 @@ def read_shape_of(raw: object) -> tuple[Campaign | None, list[Issue]]:
             return None, complaints(error, raw)
 
 
-def _half_characters(raw: object) -> list[Issue]:
-    """Issues of lone surrogates (`"\\ud800"`): JSON can spell them, but no letter can hold them."""
+def _unstorable(raw: object) -> list[Issue]:
+    """Issues of lone surrogates (`"\\ud800"`): JSON can spell them, but no letter can hold them.
+
+    Also of more than 254 levels of brackets, which cannot be written again.
+    """
     try:
-        to_json(raw)  # refuses them, and is 20 times faster than looking for them
+        to_json(raw)  # refuses both, and is 20 times faster than looking for them
     except (ValueError, RecursionError):
-        return [_half_character(pointer) for pointer, text in _texts(raw) if _is_half(text)]
+        halves = [_half_character(pointer) for pointer, text in _texts(raw) if _is_half(text)]
+        return halves or [nested_too_deeply()]
     return []
 
 

@@ -37,6 +37,8 @@ from app.mailer.ports import (
 from app.mailer.services.import_campaign import stored_campaign
 
 _BATCH = 20
+#: After so many failures of the server in a row the run ends; the other copies stay pending.
+_FAILURES_IN_A_ROW = 3
 _LEASE = timedelta(minutes=10)
 
 
@@ -138,6 +140,7 @@ class _Filing:
         self._report = report
         self._on_done = on_done
         self._open: dict[UUID, SentFolder] = {}
+        self._failures = 0
         self._encoded = Base64Cache()
 
     def run(
@@ -187,14 +190,16 @@ class _Filing:
             failpoint("before_append")
             outcome = AppendAttemptOutcome(sent_folder.append(copy, job.message_id, job.sent_at))
             failpoint("after_append")
+            self._failures = 0
         except SentFolderFailure as failure:
             error = failure.message
             outcome = (
                 AppendAttemptOutcome.UNKNOWN if failure.unknown else AppendAttemptOutcome.FAILED
             )
-            if failure.permanent_here:
+            waits = not failure.refused
+            self._failures += 1
+            if failure.permanent_here or self._failures >= _FAILURES_IN_A_ROW:
                 self._report.stopped = error
-                waits = True
         except (BlobDamaged, ValueError) as failure:
             error = f"The stored message cannot be read back: {failure}"
             outcome = AppendAttemptOutcome.FAILED

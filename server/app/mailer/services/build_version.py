@@ -43,7 +43,7 @@ class Workshop:
     """The ports that preparing and building need."""
 
     sessions: sessionmaker[Session]
-    files_of: Callable[[Path], CampaignFiles]
+    files_of: Callable[[Path, Path | None], CampaignFiles]
     pdf_text: PdfText
     archive: Archiver
     blobs: BlobStore
@@ -60,7 +60,7 @@ def prepare_version(workshop: Workshop, actor: Actor, version_id: UUID) -> Prepa
         campaign = stored_campaign(version, workshop.box)
     return prepare(
         campaign,
-        workshop.files_of(_folder(version)),
+        _files(workshop, version),
         pdf_text=workshop.pdf_text,
         progress=workshop.progress,
     )
@@ -109,7 +109,7 @@ def build_version(
         jobs.delete_unqueued(session, actor.tenant_id, version_id)
         version.build_id = build_id
         version.built_at = None
-        files = workshop.files_of(_folder(version))
+        files = _files(workshop, version)
         campaign_id = version.campaign_id
         session.commit()
 
@@ -214,8 +214,11 @@ def _still_ours(
     return version
 
 
-def _folder(version: CampaignVersion) -> Path:
-    return Path(version.source_base_path or ".")
+def _files(workshop: Workshop, version: CampaignVersion) -> CampaignFiles:
+    """The files beside the campaign file, which itself is none that somebody forgot to attach."""
+    folder = Path(version.source_base_path or ".")
+    own = version.source_filename
+    return workshop.files_of(folder, folder / Path(own).name if own else None)
 
 
 def _distinct_ids() -> Callable[[str], str]:

@@ -14,6 +14,9 @@ from app.mailer.ports import BlobStore, Clock, Journal, RateLimiter
 from app.mailer.services.lane import Lane, OnDone, Stopped, Tally
 from app.mailer.services.line import Line
 
+#: Letters a minute that a run starts from where the server complains before it took any.
+_MODEST_PACE = 60.0
+
 
 class Engine:
     """Sends what is due. One instance serves any number of lanes and threads."""
@@ -70,6 +73,12 @@ class Run:
         self._left = limit
         self._on_done = on_done
         self._lock = threading.Lock()
+        self._began = engine.clock.monotonic()
+        #: The pace of all connections together. A complaint gives one to a run that had none.
+        self.per_minute = lane.per_minute
+        #: How often the pace was lowered, and how often since a message was answered otherwise.
+        self.slowed = 0
+        self.complaints = 0
         #: Held by the one connection that waits for the next place under a rate limit.
         self.turn = threading.Lock()
 
@@ -112,6 +121,25 @@ class Run:
         with self._lock:
             if self._left is not None:
                 self._left += count
+
+    def heard(self, *, too_fast: bool, slowed_before: int) -> None:
+        """What the server thinks of the pace, by its answer about one message.
+
+        `slowed_before` is what `slowed` was when that message began: the complaints of several
+        connections about one and the same pace are one.
+        """
+        with self._lock:
+            if not too_fast:
+                self.complaints = 0
+                return
+            if slowed_before < self.slowed:
+                return
+            self.slowed += 1
+            self.complaints += 1
+            if self.per_minute is None:
+                minutes = max(1.0, self.engine.clock.monotonic() - self._began) / 60
+                self.per_minute = max(_MODEST_PACE, self.tally.outcomes[SendStatus.SENT] / minutes)
+            self.engine.limiter.slow_down(self.lane.rate_key, self.per_minute)
 
     def done(self, job: Claimed, status: SendStatus) -> None:
         with self._lock:

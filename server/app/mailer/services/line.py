@@ -26,7 +26,7 @@ from app.db.repositories.delivery import Claimed
 from app.failpoints import failpoint
 from app.mailer.domain.errors import BlobMissing, StorageFailed
 from app.mailer.domain.job import Event, SendStatus, target_of
-from app.mailer.domain.replies import Outcome, classify
+from app.mailer.domain.replies import Outcome, Verdict, classify
 from app.mailer.ports import Envelope, JournalRecord, Stage, Staged, TransportFailure
 from app.mailer.services.approved_bytes import ChangedAfterBuild, approved_bytes
 from app.mailer.services.lane import Stopped
@@ -43,6 +43,8 @@ LEASE = timedelta(minutes=15)
 #: After so many failures in a row before a message could begin, the run ends; the other messages
 #: stay queued.
 UNREACHABLE_TRIES = 3
+#: After so many complaints about the pace in a row, each after it was lowered, the run ends, too.
+COMPLAINTS = 3
 _MAKE_ROOM = "Make room on the disk, then run the same command again."
 _MEND = "Mend the account, then run the same command again."
 _BEFORE_A_MESSAGE = frozenset({Stage.CONNECT, Stage.TLS, Stage.AUTH})
@@ -69,6 +71,9 @@ class Line:
                     )
                 self._send(self._held[0])
                 self._held.popleft()
+                if self._run.per_minute is not None:
+                    # Others than this one were claimed before the server asked for a pace.
+                    self._release()
         finally:
             try:
                 self._release()
@@ -77,13 +82,13 @@ class Line:
 
     def _claim(self) -> bool:
         """Take due jobs; under a rate limit one, when its turn has come."""
-        if self._lane.per_minute is None:
+        if (per_minute := self._run.per_minute) is None:
             return self._take(max(1, BATCH // self._lane.concurrency))
         with self._run.turn:
             # Looked at first, so that nobody waits for a place that no message needs.
             if self._run.ended or not self._any_due():
                 return False
-            self._run.wait(self._engine.limiter.reserve(self._lane.rate_key, self._lane.per_minute))
+            self._run.wait(self._engine.limiter.reserve(self._lane.rate_key, per_minute))
             return self._take(1)
 
     def _any_due(self) -> bool:
@@ -120,6 +125,7 @@ class Line:
             with self._engine.sessions() as session:
                 leases.release(session, self._lane.tenant_id, self._held, self._worker)
                 session.commit()
+            self._run.give_places_back(len(self._held))
             self._held.clear()
 
     def _send(self, job: Claimed) -> None:
@@ -141,11 +147,12 @@ class Line:
             ) from error
 
         started = engine.clock.now()
+        slowed_before = self._run.slowed
         envelope = Envelope(job.envelope_from, job.recipients, job.needs_smtputf8)
         try:
             staged = self._transport.stage(envelope, job.size, chunks)
         except TransportFailure as failure:
-            self._not_sent(job, failure)
+            self._not_sent(job, failure, slowed_before)
             return
         self._unreachable = 0
         try:
@@ -161,7 +168,7 @@ class Line:
                 ) from error
             raise
         if won:
-            self._finish(job)
+            self._finish(job, slowed_before)
         else:
             self._transport.abort()
 
@@ -180,7 +187,7 @@ class Line:
             session.commit()
         return won
 
-    def _finish(self, job: Claimed) -> None:
+    def _finish(self, job: Claimed, slowed_before: int) -> None:
         """The dot leaves now; what comes back is journalled, then recorded."""
         engine = self._engine
         try:
@@ -201,35 +208,40 @@ class Line:
             unwritten = error
         failpoint("after_journal")
         verdict = classify(reply)
+        self._run.heard(too_fast=verdict.slow_down, slowed_before=slowed_before)
         self._record(
-            job,
-            settled(verdict, job, job.attempt_count + 1, now, self._lane, reply=reply),
-            slow_down=verdict.slow_down,
+            job, settled(verdict, job, job.attempt_count + 1, now, self._lane, reply=reply)
         )
         failpoint("after_record")
         if unwritten is not None:
             raise Stopped(f"The journal of replies cannot be written: {unwritten}", _MAKE_ROOM)
         if verdict.outcome is Outcome.ACCOUNT:
             raise Stopped(f"The server refuses this account: {reply.code} {reply.text}", _MEND)
+        self._stop_if_too_fast(verdict, f"{reply.code} {reply.text}")
 
-    def _not_sent(self, job: Claimed, failure: TransportFailure) -> None:
+    def _not_sent(self, job: Claimed, failure: TransportFailure, slowed_before: int) -> None:
         """The conversation failed before the dot: the job, or the account, is at fault."""
         verdict = classify(failure)
         if verdict.outcome is Outcome.ACCOUNT:
             raise Stopped(failure.message, f"No try was counted. {_MEND}")
         self._unreachable = self._unreachable + 1 if failure.stage in _BEFORE_A_MESSAGE else 0
+        if failure.reply is not None:
+            self._run.heard(too_fast=verdict.slow_down, slowed_before=slowed_before)
         now = self._engine.clock.now()
-        self._record(
-            job,
-            settled(verdict, job, job.attempt_count + 1, now, self._lane, failure),
-            slow_down=verdict.slow_down,
-        )
+        self._record(job, settled(verdict, job, job.attempt_count + 1, now, self._lane, failure))
+        self._stop_if_too_fast(verdict, failure.message)
         if self._unreachable >= UNREACHABLE_TRIES:
             raise Stopped(failure.message, "The other messages are still queued.")
 
-    def _record(self, job: Claimed, attempted: Attempted, *, slow_down: bool = False) -> None:
-        if slow_down:
-            self._engine.limiter.slow_down(self._lane.rate_key)
+    def _stop_if_too_fast(self, verdict: Verdict, said: str) -> None:
+        if verdict.slow_down and self._run.complaints >= COMPLAINTS:
+            raise Stopped(
+                f"{COMPLAINTS} times in a row the server said that this is too fast: {said}",
+                "The other messages are still queued. Run the same command later, or lower "
+                "`delivery.rate_limit.messages_per_minute` in the next version.",
+            )
+
+    def _record(self, job: Claimed, attempted: Attempted) -> None:
         tenant_id, now = self._lane.tenant_id, self._engine.clock.now()
         status: SendStatus | None = None
         with self._engine.sessions() as session:

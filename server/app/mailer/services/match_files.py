@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
@@ -38,10 +39,23 @@ def match_files(
     The base folder is scanned once. None where the campaign attaches nothing or has no folder.
     """
     for number, image in enumerate(compiled.campaign.template.inline_images):
+        pointer = f"/template/inline_images/{number}/path"
         try:
-            files.data(image.path)
+            data = files.data(image.path)
         except FileFault as fault:
-            issues.append(file_issue(fault, f"/template/inline_images/{number}/path"))
+            issues.append(file_issue(fault, pointer))
+        else:
+            if not data:
+                code = "broken-image"
+                issues.append(
+                    Issue(
+                        code,
+                        CODES[code].severity,
+                        pointer,
+                        f"The image {image.path} has 0 bytes.",
+                        "Write it again, or take it out.",
+                    )
+                )
     if not compiled.rules and not any(letter.entry.rules for letter in letters):
         return None
     try:
@@ -102,6 +116,8 @@ class _Matching:
         # Patterns whose matches were considered and not attached, and those files: not forgotten.
         self._considered: set[tuple[str, str, bool]] = set()
         self._known: set[str] = set()
+        # Rules for everybody that give several files, with how many entries got them.
+        self._for_all: Counter[RenderedRule] = Counter()
         # Only files of rules for everybody are asked for again and again.
         self._texts: dict[str, str | ValueError] = {}
 
@@ -125,6 +141,11 @@ class _Matching:
                 self._consider(decision.rule)
         if not letter.entry.active:
             return
+        self._for_all.update(
+            each.rule
+            for each in decisions
+            if len(each.files) > 1 and not each.rule.personal and not each.issues
+        )
         letter.files = chosen_files(decisions)
         refused = self._refused_for_size(letter)
         for decision in decisions:
@@ -145,12 +166,28 @@ class _Matching:
             letter = by_id[issue.entry or ""]
             if letter.entry.active and issue.severity is not Severity.IGNORE:
                 letter.issues.append(issue)
+        for rule, takers in self._for_all.items():
+            if takers > 1:
+                issues.append(self._same_files(rule, takers))
         if policy_for("unclaimed-file") is not Severity.IGNORE:
             issues.extend(
                 self._claims.unclaimed(
                     self._index.visible_files(), policy_for, known=used | self._known
                 )
             )
+
+    def _same_files(self, rule: RenderedRule, takers: int) -> Issue:
+        files = self._resolver.resolve(rule).files
+        some = "" if rule.confidential else ": " + ", ".join(f'"{f.path}"' for f in files[:5])
+        more = ", …" if some and len(files) > 5 else ""
+        return Issue(
+            "same-files",
+            CODES["same-files"].severity,
+            rule.pointer,
+            f'Rule "{rule.label}": {takers} entries get the same {len(files)} files{some}{more}.',
+            "If each is for one person, use a value of theirs in the pattern, such as "
+            "${local::number}.",
+        )
 
     def _consider(self, rule: RenderedRule) -> None:
         """Note what matches although nothing is attached: ambiguous files are not forgotten."""

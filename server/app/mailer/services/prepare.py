@@ -151,7 +151,7 @@ def _entries(prepared: Prepared, files: CampaignFiles) -> Iterator[Entry]:
     # What kind of table a source is, is checked with the rest of the file.
     if spec.source is not None and spec.source.kind is not None:
         table = files.table(spec.source)
-        if not table.issues:
+        if table.header:
             source = named_source(spec.source)
             columns, issues = plan_columns(table.header, source, compiled.local_fields)
             prepared.issues.extend(issues)

@@ -51,19 +51,21 @@ def settled(
     failure: TransportFailure | None = None,
     reply: Reply | None = None,
 ) -> Attempted:
-    """What a verdict does to a job after `tries` counted tries, this one among them.
+    """What a verdict does to a job, this try being its `tries`th.
 
     `failure` is what ended the conversation before the dot; else `reply` answered the dot. A
-    refusal of the account costs no letter: it waits like one that was put off.
+    complaint about the pace or a refusal of the account is no fault of the letter's: it waits like
+    one that was put off, and the try does not count; only its age ends that.
     """
     due_at = None
+    counts = not (verdict.slow_down or verdict.outcome is Outcome.ACCOUNT)
     match verdict.outcome:
         case Outcome.ACCEPTED:
             event, outcome = Event.ACCEPTED, AttemptOutcome.ACCEPTED
         case Outcome.REJECTED:
             event, outcome = Event.REJECTED, AttemptOutcome.REJECTED
         case Outcome.DEFERRED | Outcome.ACCOUNT:
-            due_at = terms.retry.next_due(tries, job.queued_at, now)
+            due_at = terms.retry.next_due(tries if counts else tries - 1, job.queued_at, now)
             event = Event.DEFERRED if due_at else Event.GIVE_UP
             outcome = AttemptOutcome.DEFERRED
         case _:
@@ -77,8 +79,9 @@ def settled(
             recipients=failure.recipients,
             error=failure.message,
             due_at=due_at,
+            counts=counts,
         )
-    return Attempted(event, outcome, Stage.DOT, reply=reply, due_at=due_at)
+    return Attempted(event, outcome, Stage.DOT, reply=reply, due_at=due_at, counts=counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +192,7 @@ def replay(
         reply=reply,
         at=record.at,
         due_at=attempted.due_at if event is Event.DEFERRED else None,
+        counts=attempted.counts,
         append_pending=terms.append_sent,
     )
     return target_of(event) if won else None

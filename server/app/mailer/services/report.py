@@ -76,6 +76,27 @@ def job_rows(
     return rows_of(session, version_of(session, actor.tenant_id, campaign_id, version_id))
 
 
+def unsettled(
+    session: Session, actor: Actor, campaign_id: UUID, *, version_id: UUID | None
+) -> dict[str, Any]:
+    """The messages that only a person can settle: `in_doubt` and `failed`, all of a version.
+
+    `other_versions` are those that have some as well, as in the report.
+    """
+    require_scope(actor, Scope.CAMPAIGN_READ)
+    version = version_of(session, actor.tenant_id, campaign_id, version_id)
+    lines = [
+        _version_line(each, counted)
+        for each, counted in reports.versions(session, actor.tenant_id, campaign_id)
+        if each.id != version.id
+    ]
+    return {
+        "in_doubt": _listed(session, version, (SendStatus.IN_DOUBT,), None),
+        "failed": _listed(session, version, (SendStatus.FAILED,), None),
+        "other_versions": [line for line in lines if line["in_doubt"] or line["failed"]],
+    }
+
+
 def report_on(
     session: Session, version: CampaignVersion, *, include_jobs: bool, now: datetime
 ) -> dict[str, Any]:
@@ -247,7 +268,7 @@ def _attempts(
 
 
 def _listed(
-    session: Session, version: CampaignVersion, statuses: tuple[SendStatus, ...], limit: int
+    session: Session, version: CampaignVersion, statuses: tuple[SendStatus, ...], limit: int | None
 ) -> list[dict[str, Any]]:
     found = reports.trouble(session, version.tenant_id, version.id, statuses, limit=limit)
     return [_trouble(each) for each in found]

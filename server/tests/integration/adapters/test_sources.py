@@ -24,7 +24,7 @@ from app.mailer.adapters.sources import open_source
 from app.mailer.adapters.sources.csv_table import csv_table
 from app.mailer.domain.campaign import Source
 from app.mailer.domain.entries import BrokenCell
-from app.mailer.domain.issues import Issue
+from app.mailer.domain.issues import Issue, Severity
 from app.mailer.domain.rows import Row, Table
 
 
@@ -391,12 +391,43 @@ class TestXlsx:
             book.create_sheet("Äther & Co").append(["cc"])
 
         data = workbook(tmp_path, fill)
-        assert read(tmp_path, "a.xlsx", data)[0] == ["to"]
+        table = opened(tmp_path, "a.xlsx", data)
+        assert table.header == ["to"]
+        [issue] = table.issues
+        assert (issue.code, issue.severity) == ("unseen-rows", Severity.WARN)
+        assert "Only the sheet “Members” is read, and there is more on “Äther" in issue.message
+        assert read(tmp_path, "a.xlsx", data, sheet="Members")[0] == ["to"]
         assert read(tmp_path, "a.xlsx", data, sheet="Äther & Co")[0] == ["cc"]
         issue = refusal(tmp_path, "a.xlsx", data, sheet="members")
         assert (issue.code, issue.pointer) == ("bad-source", "/entries/source/sheet")
         assert "“Hidden”, “Members”, “Äther & Co”" in issue.hint
         assert "is empty" in refusal(tmp_path, "a.xlsx", data, sheet="Hidden").message
+
+    def test_further_sheets_that_are_empty_are_no_matter(self, tmp_path: Path) -> None:
+        def fill(book: Any) -> None:
+            book.active.append(["to"])
+            book.create_sheet("Sheet2")
+
+        assert read(tmp_path, "a.xlsx", workbook(tmp_path, fill))[0] == ["to"]
+
+    def test_rows_that_a_filter_hides_count_and_are_told(self, tmp_path: Path) -> None:
+        def fill(book: Any) -> None:
+            sheet = book.active
+            for row in (["to"], ["a@b.de"], ["b@b.de"], ["c@b.de"]):
+                sheet.append(row)
+            for number in (3, 4, 9):
+                sheet.row_dimensions[number].hidden = True
+
+        table = opened(tmp_path, "a.xlsx", workbook(tmp_path, fill))
+        assert [row.cells for row in table.rows] == [["a@b.de"], ["b@b.de"], ["c@b.de"]]
+        [issue] = table.issues
+        assert (issue.code, issue.severity, issue.pointer) == (
+            "unseen-rows",
+            Severity.WARN,
+            "a.xlsx:3",
+        )
+        assert issue.message.endswith("count all the same: 3, 4.")
+        assert issue.hint
 
     def test_files_that_are_something_else(self, tmp_path: Path) -> None:
         ole = bytes.fromhex("D0CF11E0A1B11AE1") + bytes(600)

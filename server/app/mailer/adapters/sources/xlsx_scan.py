@@ -39,6 +39,28 @@ class SheetScan:
     last_column: int = -1
     broken: dict[tuple[int, int], str] = field(default_factory=dict)
     padded: dict[tuple[int, int], int] = field(default_factory=dict)
+    #: Rows that a filter or a person hides from view, and that hold a value all the same.
+    hidden_rows: list[int] = field(default_factory=list)
+
+
+def holds_values(archive: zipfile.ZipFile, sheet: str) -> bool:
+    """Whether there is a value anywhere in the named sheet; not in one that cannot be read."""
+
+    def start(name: str, _attributes: _Attributes) -> None:
+        if _ELEMENTS.get(name) in ("v", "is"):
+            raise _Found
+
+    try:
+        _parse(archive, _part_of(archive, sheet), start)
+    except _Found:
+        return True
+    except (NotXlsx, expat.ExpatError):
+        pass
+    return False
+
+
+class _Found(Exception):
+    """What was looked for is there."""
 
 
 def scan_sheet(archive: zipfile.ZipFile, sheet: str) -> SheetScan:
@@ -98,6 +120,7 @@ class _Scanner:
         self._padded = padded
         self._columns: dict[str, int] = {}
         self._row = -1
+        self._hidden = False
         self._column = -1
         self._cell: _Attributes = {}
         self._formula = False
@@ -115,6 +138,7 @@ class _Scanner:
         elif kind == "row":
             self._row = int(attributes["r"]) - 1 if "r" in attributes else self._row + 1
             self._column = -1
+            self._hidden = attributes.get("hidden") in ("1", "true")
 
     def _begin(self, attributes: _Attributes) -> None:
         self._cell = attributes
@@ -134,6 +158,8 @@ class _Scanner:
         scan, cell = self.scan, self._cell
         if self._row > scan.last_row:
             scan.last_row = self._row
+        if self._hidden and scan.hidden_rows[-1:] != [self._row]:
+            scan.hidden_rows.append(self._row)
         if self._column > scan.last_column:
             scan.last_column = self._column
         kind = cell.get("t", "n")

@@ -11,11 +11,18 @@ from xml.parsers import expat
 import python_calamine as calamine
 
 from app.mailer.adapters.sources.problem import Problem, checked_header
-from app.mailer.adapters.sources.xlsx_scan import NotXlsx, SheetScan, scan_sheet
+from app.mailer.adapters.sources.xlsx_scan import (
+    NotXlsx,
+    SheetScan,
+    holds_values,
+    scan_sheet,
+)
 from app.mailer.domain.campaign import Source
+from app.mailer.domain.codes import CODES
 from app.mailer.domain.columns import letters
 from app.mailer.domain.entries import BrokenCell, shown
 from app.mailer.domain.fields import BadCell, read_cell
+from app.mailer.domain.issues import Issue
 from app.mailer.domain.rows import Row, Table
 
 MAX_UNPACKED_BYTES = 512 * 1024 * 1024
@@ -39,7 +46,8 @@ def xlsx_table(data: bytes, source: Source) -> Table:
     """Opens a sheet: the named one, else the first that is visible.
 
     The header is its first row that is not blank. Numbers come as float, dates as date or
-    datetime, a number that its format shows with leading zeros as text. Issue: `bad-source`.
+    datetime, a number that its format shows with leading zeros as text. Issues: `bad-source`,
+    and the warning `unseen-rows`.
     """
     if data.startswith(_OLE):
         locked = "EncryptedPackage".encode("utf-16-le") in data
@@ -57,6 +65,7 @@ def xlsx_table(data: bytes, source: Source) -> Table:
                 scan = scan_sheet(archive, name)
                 _refuse_vast(scan, name, source)
                 sheet = book.get_sheet_by_name(name)
+                issues = _further_sheets(archive, book, name, source)
     except _FAULTS as error:
         raise Problem(
             "bad-source",
@@ -68,7 +77,7 @@ def xlsx_table(data: bytes, source: Source) -> Table:
     for number, cells in rows:
         if any(cell not in ("", None) for cell in cells):
             header = checked_header([_title(cell) for cell in cells], f"{source.path}:{number}")
-            return Table(header, rows, [])
+            return Table(header, rows, [*issues, *_hidden_rows(scan, number, source)])
     raise Problem("bad-source", source.path, f"The sheet {shown(name)} is empty.")
 
 
@@ -111,8 +120,54 @@ def _sheet_name(book: calamine.CalamineWorkbook, source: Source) -> str:
             else f"{source.path} has no sheet with cells.",
             f"Its sheets are: {', '.join(map(shown, names))}." if names else "",
         )
-    visible = [s.name for s in sheets if s.visible == calamine.SheetVisibleEnum.Visible]
-    return (visible or names)[0]
+    return (_visible(book) or names)[0]
+
+
+def _further_sheets(
+    archive: zipfile.ZipFile, book: calamine.CalamineWorkbook, name: str, source: Source
+) -> list[Issue]:
+    """A warning of sheets that might be the one that was meant, where the campaign names none."""
+    if source.sheet is not None:
+        return []
+    others = [each for each in _visible(book) if each != name and holds_values(archive, each)]
+    if not others:
+        return []
+    return [
+        Issue(
+            "unseen-rows",
+            CODES["unseen-rows"].severity,
+            source.path,
+            f"Only the sheet {shown(name)} is read, and there is more on "
+            f"{', '.join(map(shown, others))}.",
+            "Say in `entries.source.sheet` which one is meant.",
+        )
+    ]
+
+
+def _hidden_rows(scan: SheetScan, header: int, source: Source) -> list[Issue]:
+    """A warning of rows that nobody sees and that are sent to all the same."""
+    rows = [row + 1 for row in scan.hidden_rows if row >= header]
+    if not rows:
+        return []
+    listed = ", ".join(map(str, rows[:5])) + (f", … ({len(rows)} in all)" if len(rows) > 5 else "")
+    return [
+        Issue(
+            "unseen-rows",
+            CODES["unseen-rows"].severity,
+            f"{source.path}:{rows[0]}",
+            f"Rows are hidden, by a filter perhaps, and count all the same: {listed}.",
+            "Delete those that are not meant, or show them again.",
+        )
+    ]
+
+
+def _visible(book: calamine.CalamineWorkbook) -> list[str]:
+    return [
+        sheet.name
+        for sheet in book.sheets_metadata
+        if sheet.typ == calamine.SheetTypeEnum.WorkSheet
+        and sheet.visible == calamine.SheetVisibleEnum.Visible
+    ]
 
 
 def _refuse_bomb(archive: zipfile.ZipFile, source: Source) -> None:

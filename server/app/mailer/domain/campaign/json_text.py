@@ -59,16 +59,18 @@ def parse_json(text: str | bytes) -> tuple[Any, list[Issue]]:
     except _BadNumber as error:
         raise BrokenJson(_number_issue(text, error.token)) from error
     except RecursionError as error:
-        raise BrokenJson(
-            _issue(
-                "invalid-json",
-                "The file nests brackets in brackets too deeply to be read.",
-                "A campaign needs about ten levels: take out the rest.",
-            )
-        ) from error
+        raise BrokenJson(nested_too_deeply()) from error
     except ValueError as error:  # the interpreter's own limit on the digits of an integer
         raise BrokenJson(_number_issue(text, None)) from error
     return raw, list(_doubled_keys(raw)) if doubled else []
+
+
+def nested_too_deeply() -> Issue:
+    return _issue(
+        "invalid-json",
+        "The file nests brackets in brackets too deeply to be read.",
+        "A campaign needs about ten levels: take out the rest.",
+    )
 
 
 def _issue(code: str, message: str, hint: str = "", pointer: str = "") -> Issue:

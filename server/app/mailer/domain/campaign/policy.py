@@ -24,6 +24,9 @@ class ValidationPolicy(Block):
     """`block`, `review`, `warn`, `ignore` or `exclude` for each finding."""
 
     missing_value: Annotated[Effect, _finding("missing_value", "Missing value")] = Severity.BLOCK
+    stray_placeholder: Annotated[Effect, _finding("stray_placeholder", "Stray placeholder")] = (
+        Severity.BLOCK
+    )
     # A line break in a header is never let pass, so the milder effects are not offered.
     header_injection: Annotated[
         Literal["block", "review", "exclude"],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,7 +21,7 @@ from app.mailer.services import build_version as module
 from app.mailer.services.build_version import build_version, prepare_version, record_validation
 from app.mailer.services.queue_campaign import queue_campaign
 from app.mailer.services.versions import built_version_of
-from tests.integration.services.pipeline.desk import document, entry
+from tests.integration.services.pipeline.desk import document, entry, raw
 from tests.integration.services.pipeline.office import Office
 
 
@@ -336,3 +338,91 @@ def test_only_with_the_scope_and_in_the_own_tenant(office: Office) -> None:
         prepare_version(workshop, stranger, version_id)
     with pytest.raises(NotFound):
         build_version(workshop, stranger, version_id, prepared)
+
+
+def odd_campaign() -> dict[str, Any]:
+    """A campaign with what is easily lost on the way through a database."""
+    return document(
+        fields=[
+            {"name": "number"},
+            {"name": "price", "type": "decimal"},
+            {"name": "big", "type": "integer"},
+            {"name": "pin", "type": "secret", "default": "00042"},
+            {"name": "year", "type": "integer", "scope": "global"},
+            {"name": "key", "type": "secret", "scope": "both"},
+        ],
+        global_values={"year": 2026, "key": "global"},
+        recipients={
+            "from": "Büro <office@example.org>",
+            "reply_to": "help@example.org",
+            "cc": ["Boss <boss@example.org>"],
+            "bcc": ["archive@example.org"],
+        },
+        template={
+            "subject": {"path": "texts/subject.txt"},
+            "text": {"path": "texts/letter.txt", "encoding": "cp1252"},
+            "html": '<p>${number} <img src="cid:logo"></p>',
+            "inline_images": [{"cid": "logo", "path": "texts/logo.png"}],
+        },
+        attachments={
+            "base_path": ".",
+            "global": [
+                {"file_filter": "cards/${number}_*.pdf", "filename": "Card ${number}"},
+                {"file_filter": "texts/*.txt", "required": False, "allow_multiple": True},
+            ],
+            "zip": {"enabled": False},
+        },
+        entries={
+            "source": {"path": "people.csv", "mapping": {"id": "number"}},
+            "inline": [
+                entry(1, values={"number": "0002", "price": 1.10, "big": 10**25}),
+                entry(2, values={"number": 3, "price": 1e3, "key": "own"}, subject="For ${number}"),
+            ],
+        },
+        delivery={"headers": {"X-Price": "${price}"}, "imap_append_sent": {"enabled": False}},
+    )
+
+
+def without_what_each_build_has_of_its_own(message: bytes) -> bytes:
+    message = re.sub(rb"(?m)^(Date|Message-ID):.*$", b"", message)
+    return re.sub(rb"=_[0-9a-f]{24}", b"=_", message)
+
+
+def test_what_was_shown_is_what_is_frozen(office: Office) -> None:
+    """The letters built from the file, and those of its import, differ in nothing that counts."""
+    desk = office.desk
+    desk.put("texts/subject.txt", "Nr. ${number} ${year}\n")
+    desk.put(
+        "texts/letter.txt", "Grüße ${number}: ${price}, ${big}, ${pin}, ${key}".encode("cp1252")
+    )
+    desk.put("texts/logo.png", b"logo")
+    desk.put("people.csv", "number;to;price;big\n0001;Ada <ada@example.org>;1.234,50;007\n")
+    for number in ("0001", "0002", "3"):
+        desk.put(f"cards/{number}_x.pdf", f"card {number}")
+    made = odd_campaign()
+    desk.put("campaign.json", json.dumps(made))
+    shown = desk.prepare(made)
+    letters = desk.build(shown)
+    assert [letter.state.value for letter, _ in letters] == ["ready", "ready", "blocked"]
+
+    version = office.take(made).version_id
+    prepared = prepare_version(office.workshop(), office.actor, version)
+    build_version(office.workshop(), office.actor, version, prepared)
+    jobs = office.jobs(version)
+    assert [letter.issues for letter in prepared.letters] == [each.issues for each, _ in letters]
+    for job, (letter, built) in zip(jobs, letters, strict=True):
+        assert (job.entry_id, job.build_status) == (letter.id, letter.state)
+        if built is None:
+            continue
+        assert tuple(job.recipients) == letter.envelope
+        assert without_what_each_build_has_of_its_own(
+            office.message(job)
+        ) == without_what_each_build_has_of_its_own(raw(built))
+
+
+def test_the_campaign_file_itself_is_no_forgotten_one(office: Office) -> None:
+    office.desk.put("card.pdf")
+    made = document(attachments={"global": [{"file_filter": "card.pdf"}]})
+    office.desk.put("campaign.json", json.dumps(made))
+    version = office.take(made).version_id
+    assert prepare_version(office.workshop(), office.actor, version).issues == []

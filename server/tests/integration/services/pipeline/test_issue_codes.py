@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 
 import app
@@ -47,6 +48,14 @@ def one(**parts: Any) -> dict[str, Any]:
 
 def rule(file_filter: str = "card.pdf", **parts: Any) -> dict[str, Any]:
     return {"global": [{"file_filter": file_filter, **parts}]}
+
+
+def with_a_hidden_row(path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in (["to"], ["ada@example.org"], ["eve@example.org"]):
+        book.active.append(row)
+    book.active.row_dimensions[3].hidden = True
+    book.save(path)
 
 
 NAME = [{"name": "name"}]
@@ -95,6 +104,14 @@ CASES = [
         files={"people.csv": ""},
     ),
     Case(
+        "unseen-rows",
+        document(entries={"source": {"path": "people.xlsx"}}),
+        "people.xlsx:3",
+        W,
+        says="Rows are hidden",
+        before=lambda desk: with_a_hidden_row(desk.folder / "people.xlsx"),
+    ),
+    Case(
         "missing-column",
         document(fields=[{"name": "number", "required": True}], entries=TABLE),
         "people.csv",
@@ -141,7 +158,21 @@ CASES = [
         "/template/text",
         says="“${nmae}”",
     ),
+    Case(
+        "stray-placeholder",
+        document(fields=NAME, entries=one(subject="Dear {{name}}")),
+        "/entries/inline/0/subject",
+        entry="e0",
+        says="“{{name}}”",
+    ),
     Case("bad-template", document(template=texts(text="Dear ${")), "/template/text", says="“${”"),
+    Case(
+        "broken-image",
+        document(template=texts(html='<img src="cid:logo">')),
+        "/template/html",
+        W,
+        says="“cid:logo”",
+    ),
     Case(
         "missing-value",
         document(fields=NAME, template=texts(text="Dear ${name}")),
@@ -254,6 +285,14 @@ CASES = [
         entry="e1",
         says='"card.pdf" is also taken by "e0"',
         files={"card.pdf": "x"},
+    ),
+    Case(
+        "same-files",
+        document(entries=TWO, attachments=rule("*.pdf", allow_multiple=True)),
+        "/attachments/global/0",
+        W,
+        says='2 entries get the same 2 files: "a.pdf", "b.pdf"',
+        files={"a.pdf": "x", "b.pdf": "x"},
     ),
     Case(
         "unexpected-content",

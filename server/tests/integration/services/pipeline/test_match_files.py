@@ -153,7 +153,7 @@ def test_files_that_the_campaign_uses_otherwise_are_not_forgotten(desk: Desk) ->
     made["template"] = {
         "subject": "x",
         "text": {"path": "img/../letter.txt"},
-        "html": "x",
+        "html": '<img src="cid:logo">',
         "inline_images": [{"cid": "logo", "path": "img/logo.png"}],
     }
     made["attachments"]["base_path"] = "."
@@ -247,3 +247,36 @@ def test_without_rules_no_folder_is_needed(desk: Desk) -> None:
     prepared = desk.prepare(campaign())
     assert prepared.tree is None
     assert states(prepared) == ["ready"] * 3
+
+
+@pytest.mark.parametrize("value", [".", "/", "./", "//", "/./"])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"base_dir": "people/${number}", "file_filter": "*.pdf"},
+        {"base_dir": "people", "file_filter": "${number}/*.pdf"},
+        {"file_filter": "people/${number}*.pdf"},
+    ],
+)
+def test_a_value_that_adds_nothing_to_a_path_never_opens_the_folder_of_all(
+    desk: Desk, rule: dict[str, Any], value: str
+) -> None:
+    desk.put("files/people/a.pdf")
+    made = campaign(
+        {**rule, "allow_multiple": True}, entries={"inline": [entry(values={"number": value})]}
+    )
+    (letter,) = desk.prepare(made).letters
+    assert not letter.files
+    assert codes(letter.issues) == ["path-outside-base"]
+
+
+def test_everybody_getting_the_same_files_is_told(desk: Desk) -> None:
+    for number in range(7):
+        desk.put(f"files/{number}.pdf")
+    rule = {"label": "Card", "file_filter": "*.pdf", "allow_multiple": True}
+    (issue,) = desk.prepare(campaign(rule)).issues
+    assert (issue.code, issue.pointer) == ("same-files", "/attachments/global/0")
+    assert 'Rule "Card": 3 entries get the same 7 files: "0.pdf"' in issue.message
+    assert '"4.pdf", …' in issue.message
+    alone = {"inline": [entry(values={"number": "1"})]}
+    assert not desk.prepare(campaign(rule, entries=alone)).issues

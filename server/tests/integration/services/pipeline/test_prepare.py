@@ -462,3 +462,64 @@ def test_a_vague_rule_is_asked_once_however_many_entries_there_are(
     assert prepared.summary()["blocked"] == 40
     assert "unclaimed-file" not in codes(prepared.issues)
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize("part", ["subject", "text", "html"])
+def test_an_empty_template_file_is_no_letter(desk: Desk, part: str) -> None:
+    desk.put("part.txt", "\r\n")
+    prepared = desk.prepare(
+        document(template={"subject": "x", "text": "x", part: {"path": "part.txt"}})
+    )
+    (issue,) = prepared.issues
+    assert (issue.code, issue.pointer) == ("bad-template", f"/template/{part}/path")
+    assert prepared.blocked
+    assert not prepared.letters[0].issues  # said once
+
+
+def test_a_template_that_a_wrong_encoding_has_spoilt(desk: Desk) -> None:
+    desk.put("letter.txt", "Schöne Grüße".encode().decode("cp1252"))
+    prepared = desk.prepare(document(template={"subject": "x", "text": {"path": "letter.txt"}}))
+    (issue,) = prepared.issues
+    assert (issue.code, issue.pointer) == ("wrong-encoding", "/template/text/path")
+    assert "“Ã¶”" in issue.message
+    assert prepared.blocked
+
+
+def test_an_image_without_a_byte(desk: Desk) -> None:
+    desk.put("logo.png", b"")
+    template = {
+        "subject": "x",
+        "html": '<img src="cid:logo">',
+        "inline_images": [{"cid": "logo", "path": "logo.png"}],
+    }
+    (issue,) = desk.prepare(document(template=template)).issues
+    assert (issue.code, issue.pointer) == ("broken-image", "/template/inline_images/0/path")
+    assert "0 bytes" in issue.message
+
+
+def test_an_image_that_the_html_does_not_show(desk: Desk) -> None:
+    desk.put("logo.png")
+    template = {
+        "subject": "x",
+        "html": "<p>Hi</p>",
+        "inline_images": [{"cid": "logo", "path": "logo.png"}],
+    }
+    (issue,) = desk.prepare(document(template=template)).issues
+    assert (issue.code, issue.pointer) == ("broken-image", "/template/inline_images/0")
+
+
+def test_a_household_whose_rows_name_two_addresses_is_not_sent_to_the_first(desk: Desk) -> None:
+    desk.put("people.csv", "house;mail;item\n1;a@b.org;A\n1;c@b.org;B\n")
+    made = document(
+        fields=[{"name": name} for name in ("house", "mail", "item")],
+        recipients={"from": "office@example.org", "to": ["${mail}"]},
+        template={
+            "engine": "jinja2",
+            "subject": "x",
+            "text": "{% for row in rows %}{{ row.item }}{% endfor %}",
+        },
+        entries={"source": {"path": "people.csv", "group_by": "house"}},
+    )
+    (letter,) = desk.prepare(made).letters
+    assert letter.state is EntryState.BLOCKED
+    assert codes(letter.issues) == ["group-conflict"]

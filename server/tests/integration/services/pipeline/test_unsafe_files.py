@@ -403,7 +403,11 @@ def test_a_template_or_image_is_a_regular_file(desk: Desk, part: str, make: str)
         os.mkfifo(path)
     else:
         path.mkdir()
-    template: dict[str, Any] = {"subject": "x", "text": "x", "html": "x"}
+    template: dict[str, Any] = {
+        "subject": "x",
+        "text": "x",
+        "html": '<img src="cid:logo">' if part == "image" else "x",
+    }
     if part == "image":
         template["inline_images"] = [{"cid": "logo", "path": "part"}]
         pointer = "/template/inline_images/0/path"

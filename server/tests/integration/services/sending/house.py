@@ -92,7 +92,7 @@ class House:
             session.commit()
         workshop = Workshop(
             sessions=self.sessions,
-            files_of=lambda folder: DiskCampaignFiles(folder, None),
+            files_of=DiskCampaignFiles,
             pdf_text=pdf_text,
             archive=ZipArchiver(),
             blobs=self.blobs,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +19,7 @@ from app.db.repositories import appending
 from app.mailer.adapters.imap import ImapSentFolder
 from app.mailer.domain.campaign import Campaign
 from app.mailer.domain.job import ImapStatus, SendStatus
-from app.mailer.ports import SentFolder
+from app.mailer.ports import AppendOutcome, SentFolder, SentFolderFailure
 from app.mailer.services.append_sent import AppendReport, SentBox, append_sent, rehearse_append
 from app.mailer.services.server_access import imap_access
 from tests.integration.services.sending.house import START, House, letter, people
@@ -39,6 +42,7 @@ class Office:
     user: str
     password: str = PASSWORD
     port: int | None = None
+    folder: SentFolder | None = None
 
     def sent(self, count: int = 1, **parts: Any) -> UUID:
         document = letter(
@@ -58,7 +62,13 @@ class Office:
     @property
     def box(self) -> SentBox:
         house = self.house
-        return SentBox(house.sessions, house.blobs, house.clock, house.box, _open)
+        return SentBox(
+            house.sessions,
+            house.blobs,
+            house.clock,
+            house.box,
+            lambda campaign: self.folder or _open(campaign),
+        )
 
     def append(
         self,
@@ -188,6 +198,63 @@ def test_a_refused_login_stops_and_costs_no_copy(office: Office) -> None:
         assert job.append_lease_until is None
     (attempt,) = office.house.append_attempts(office.house.jobs(campaign)[0])
     assert "refused" in (attempt.error or "")
+
+
+def test_a_server_that_is_away_is_not_asked_for_each_copy(office: Office) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as away:
+        office.port = away.getsockname()[1]
+        asked: list[socket.socket] = []
+
+        def hang_up() -> None:
+            with suppress(OSError):
+                while True:
+                    asked.append(away.accept()[0])
+                    asked[-1].close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        campaign = office.sent(5)
+        report = office.append(campaign)
+        assert report.stopped is not None
+        assert f"127.0.0.1:{office.port}" in report.stopped
+        assert (report.outcomes, report.pending) == ({AppendAttemptOutcome.FAILED: 3}, 5)
+        assert len(asked) == 3
+        away.shutdown(socket.SHUT_RDWR)
+    assert all(job.append_lease_until is None for job in office.house.jobs(campaign))
+
+
+class Refusing:
+    """A Sent folder that says no as often as it is told to, then takes every copy."""
+
+    def __init__(self, *refusals: bool) -> None:
+        self.refusals = list(refusals)
+
+    def folder(self) -> str:
+        return "Sent"
+
+    def contains(self, message_id: str) -> bool:
+        return False
+
+    def append(self, message: bytes, message_id: str, sent_at: datetime) -> AppendOutcome:
+        if self.refusals and self.refusals.pop(0):
+            raise SentFolderFailure("the copy was not taken: over quota", refused=True)
+        return AppendOutcome.APPENDED
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_folder_that_takes_nothing_ends_the_run(office: Office) -> None:
+    campaign = office.sent(9)
+    office.folder = Refusing(True, True, False, True, True, True)
+    report = office.append(campaign)
+    assert report.stopped == "the copy was not taken: over quota"
+    assert (report.failed, report.pending) == (5, 3)
+    again = office.append(campaign, include_failed=True)
+    assert (again.outcomes, again.failed, again.pending) == (
+        {AppendAttemptOutcome.APPENDED: 8},
+        0,
+        0,
+    )
 
 
 def test_what_was_changed_after_sending_is_not_filed(office: Office) -> None:

@@ -380,13 +380,3 @@ def test_a_test_campaign_reaches_the_testers_alone(
     campaign = house.queued(document)
     assert house.send(campaign).outcomes == {SendStatus.SENT: 3}
     assert recipients(smtp_server) == ["tester@example.org"] * 3
-
-
-def test_too_fast_slows_the_account_down(sqlite_house: House, start_smtp: StartSmtp) -> None:
-    server = start_smtp(script={"MAIL": ["450 4.7.0 too many messages, slow down"]})
-    limit = {"messages_per_minute": 60}
-    campaign = sqlite_house.queued(letter(server.port, 4, delivery={"rate_limit": limit}))
-    sqlite_house.send(campaign)
-    # 1 s to the second, which was reserved before the complaint could tell; then about 2 s each.
-    assert 4 < sqlite_house.clock.monotonic() < 6
-    assert sqlite_house.statuses(campaign) == ["deferred", "sent", "sent", "sent"]

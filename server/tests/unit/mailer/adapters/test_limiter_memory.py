@@ -41,14 +41,17 @@ def test_another_rate_holds_from_the_next_place_on() -> None:
 
 def test_a_complaint_slows_its_own_key_down() -> None:
     limiter = MemoryLimiter(StillClock())
-    limiter.slow_down("never used")
     for key in ("a", "b"):
         limiter.reserve(key, 60.0)
-    limiter.slow_down("a")
-    limiter.reserve("a", 60.0)
-    limiter.reserve("b", 60.0)
-    assert limiter.reserve("a", 60.0) == pytest.approx(3.0)
-    assert limiter.reserve("b", 60.0) == pytest.approx(2.0)
+    limiter.slow_down("a", 60.0)
+    assert [limiter.reserve("a", 60.0) for _ in range(2)] == pytest.approx([2.0, 4.0])
+    assert [limiter.reserve("b", 60.0) for _ in range(2)] == pytest.approx([1.0, 2.0])
+
+
+def test_a_complaint_gives_a_pace_to_what_had_none() -> None:
+    limiter = MemoryLimiter(StillClock())
+    limiter.slow_down("a", 60.0)
+    assert [limiter.reserve("a", 60.0) for _ in range(2)] == pytest.approx([2.0, 4.0])
 
 
 def test_threads_never_get_the_same_place() -> None:

@@ -200,3 +200,42 @@ def test_who_gets_a_copy_of_everybodys_letter(recipients: dict[str, Any], told: 
     found = compiled(fields=FIELDS, global_values={"year": "y2026"}, recipients=recipients)
     assert [issue.pointer for issue in found.issues] == [f"/recipients/{place}" for place in told]
     assert all(issue.code == "shared-copy" for issue in found.issues)
+
+
+@pytest.mark.parametrize(
+    ("parts", "pointer", "shown"),
+    [
+        ({"template": {"subject": "Hi {{name}}", "text": "x"}}, "/template/subject", "“{{name}}”"),
+        (
+            {"template": {"engine": "jinja2", "subject": "x", "text": "Dear ${local::name}"}},
+            "/template/text",
+            "“${local::name}”",
+        ),
+        (
+            {"template": {"subject": "x", "html": "<p>Dear &laquo;First name&raquo;</p>"}},
+            "/template/html",
+            "“«First name»”",
+        ),
+        (
+            {"attachments": {"global": [{"file_filter": "{{ local.name }}.pdf"}]}},
+            "/attachments/global/0/file_filter",
+            "“{{ local.name }}”",
+        ),
+        (
+            {"attachments": {"zip": {"enabled": True, "password": "{{local.name}}"}}},
+            "/attachments/zip/password",
+            "a placeholder of another",
+        ),
+    ],
+)
+def test_a_placeholder_of_another_engine_would_reach_everybody(
+    parts: dict[str, Any], pointer: str, shown: str
+) -> None:
+    fields = [{"name": "name", "label": "First name"}]
+    (issue,) = compiled(fields=fields, **parts).issues
+    assert (issue.code, issue.severity) == ("stray-placeholder", Severity.BLOCK)
+    assert issue.pointer == pointer
+    assert shown in issue.message
+    assert ("name" in issue.message) == ("password" not in pointer)
+    ignored = compiled(fields=fields, validation_policy={"stray_placeholder": "ignore"}, **parts)
+    assert ignored.issues == []

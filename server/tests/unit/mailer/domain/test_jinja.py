@@ -120,6 +120,13 @@ def test_a_value_is_never_rendered_and_always_escaped(value: str) -> None:
         ("{{ global.name }}", ProblemKind.UNKNOWN_NAME, 1, "name", "is a local field"),
         ("{% if local.yeer %}{% endif %}", ProblemKind.UNKNOWN_NAME, 1, "yeer", "Declare"),
         ("{{ name }}", ProblemKind.UNKNOWN_NAME, 1, "name", "Write local.name."),
+        (
+            "{% for r in rows %}\n{{ r.nmae }}{% endfor %}",
+            ProblemKind.UNKNOWN_NAME,
+            2,
+            "nmae",
+            "“name”",
+        ),
         ("{{ lipsum() }}", ProblemKind.UNKNOWN_NAME, 1, "lipsum", "Write local.name or"),
         ("a\n{% if %}", ProblemKind.BAD_SYNTAX, 2, "", ""),
         ("{% for r in rows %}", ProblemKind.BAD_SYNTAX, 1, "", ""),
@@ -255,7 +262,7 @@ def test_the_sandbox_holds(source: str) -> None:
     [
         ("a\nb\n{{ 1 / 0 }}", 3, "divides by zero"),
         ("a\n{{ 'x' + 1 }}", 2, "concatenate"),
-        ("{% for r in rows %}\n{{ r.nope }}\n{% endfor %}", 2, "There is no field “nope”"),
+        ("{% for r in rows[:] %}\n{{ r.nope }}\n{% endfor %}", 2, "There is no field “nope”"),
         ("{{ rows }}", 1, "A list (use a loop"),
         ("{{ none }}", 1, "“none” is not text"),
         ("{{ local }}", 1, "not text"),
@@ -302,12 +309,20 @@ def test_a_secret_never_shows_in_a_failure() -> None:
         ("{{ local.both if local.both else 'x' }}", ()),
         ("{{ 'x' if local.name else local.both }}", ("both",)),
         ("{{ local.both == 'x' }}", ()),
+        ("{% for row in rows %}{{ row.name }}{% endfor %}", ()),
+        ("{% for row in rows %}{{ row['both'] }}{% endfor %}", ("both",)),
+        ("{% for r in rows|sort(attribute='name')|list %}{{ r.count }}{% endfor %}", ("count",)),
+        ("{% for r in rows %}{% if r.count %}{{ r.count }}{% endif %}{% endfor %}", ()),
+        ("{% for r in rows if r.count %}{{ r.count }}{% endfor %}", ()),
+        ("{% for r in rows %}{{ r.count or '-' }}{% endfor %}", ()),
+        ("{% for r in rows %}{% endfor %}{% for r in [global] %}{{ r.both }}{% endfor %}", ()),
     ],
 )
 def test_missing_is_what_the_text_shows_and_no_condition_provides_for(
     source: str, missing: tuple[str, ...]
 ) -> None:
-    assert compiled(source).missing(VALUES) == missing
+    rows = ({"name": "a", "count": "1"}, {"name": "b"})
+    assert compiled(source).missing(VALUES, rows) == missing
 
 
 def test_names_and_uses_local() -> None:
@@ -315,7 +330,16 @@ def test_names_and_uses_local() -> None:
     assert template.names == {"name", "year", "both"}
     assert template.uses_local
     assert not compiled("{{ global.year }}").uses_local
-    assert compiled("{% for r in rows %}x{% endfor %}").uses_local
+    looped = compiled("{% for r in rows %}{{ r.name }}{% endfor %}")
+    assert looped.uses_local
+    assert looped.uses_rows
+    assert not looped.names
+    assert not template.uses_rows
+
+
+@pytest.mark.parametrize("source", ["{{ local[global.year] }}", "{% set l = local %}{{ l.name }}"])
+def test_a_name_that_is_worked_out_may_be_any(source: str) -> None:
+    assert compiled(source).names == DECLARED.local | DECLARED.global_
 
 
 def test_a_value_that_is_no_number_stays_text() -> None:

@@ -166,3 +166,117 @@ def test_cells_of_a_table_are_values_and_no_placeholder_works_in_them() -> None:
     entry = Entry("a", "people.csv:2", to=("${name}@example.org",), values={"name": "eve"})
     letter = check_letter(campaign, entry)
     assert letter.envelope == ("${name}@example.org",)
+
+
+@pytest.mark.parametrize(
+    ("entry", "parts", "left"),
+    [
+        ({"to": []}, {"bcc": ["archive@example.org"]}, True),
+        ({"to": []}, {"cc": ["boss@example.org"]}, True),
+        ({}, {"bcc": ["archive@example.org"]}, True),
+        ({"to": [], "cc": ["eve@example.org"]}, {"bcc": ["archive@example.org"]}, False),
+        ({"to": [], "bcc": ["eve@example.org"]}, {}, False),
+        ({}, {"to": ["all@example.org"]}, False),
+    ],
+)
+def test_a_copy_for_everybody_is_no_recipient(
+    entry: dict[str, Any], parts: dict[str, Any], left: bool
+) -> None:
+    """An empty address cell must not turn a letter into a copy for the archive alone."""
+    (letter,) = checked(entry, recipients={"from": "office@example.org", **parts})
+    assert [code for code, _ in told(letter)] == (["no-recipient"] if left else [])
+    if left:
+        assert letter.state is EntryState.BLOCKED
+        assert "but the copies" in letter.issues[0].message
+
+
+def test_who_has_a_wrong_address_is_not_left_out_with_those_who_have_none() -> None:
+    policy = {"missing_recipient": "exclude"}
+    wrong, empty, broken = checked(
+        {"to": ["ada@@example.org"]},
+        {"to": []},
+        {"to": ["a\nb <a@example.org>"]},
+        validation_policy=policy,
+    )
+    assert wrong.state is broken.state is EntryState.BLOCKED
+    assert empty.state is EntryState.EXCLUDED
+    (ignored,) = checked({"to": ["x"]}, validation_policy={**policy, "invalid_recipient": "ignore"})
+    assert ignored.state is EntryState.EXCLUDED
+
+
+def test_what_cannot_be_read_is_not_left_out_with_what_is_empty() -> None:
+    wrong, empty = checked(
+        {**ADA, "values": {"size": "x"}},
+        ADA,
+        fields=FIELDS,
+        template={"subject": "x", "text": "${size}"},
+        validation_policy={"missing_value": "exclude"},
+    )
+    assert (wrong.state, told(wrong)[0][0]) == (EntryState.BLOCKED, "bad-cell")
+    assert len(wrong.issues) == 1
+    assert empty.state is EntryState.EXCLUDED
+
+
+def test_an_empty_cell_of_a_group_is_told_with_how_many_there_are() -> None:
+    campaign = compiled(
+        fields=FIELDS,
+        template={
+            "engine": "jinja2",
+            "subject": "x",
+            "text": "{% for row in rows %}{{ row.name }}{% endfor %}",
+        },
+    )
+    rows = ({"name": "Ada"}, {"name": ""}, {"name": "Eve"})
+    entry = Entry("a", "people.csv:2", to=("a@b.org",), values=rows[0], rows=rows)
+    (issue,) = check_letter(campaign, entry).issues
+    assert issue.code == "missing-value"
+    assert "“name” has no value in 1 of the group's 3 rows, and the text uses it" in issue.message
+
+
+@pytest.mark.parametrize(
+    ("parts", "own", "pointer"),
+    [
+        ({"template": {"subject": "x", "text": " \n"}}, {}, "/template/text"),
+        (
+            {
+                "template": {
+                    "engine": "jinja2",
+                    "subject": "{% if local.name %}{% endif %}",
+                    "text": "x",
+                }
+            },
+            {},
+            "/template/subject",
+        ),
+        ({}, {"subject": ""}, "/entries/inline/0/subject"),
+    ],
+)
+def test_a_text_that_comes_out_empty_blocks(
+    parts: dict[str, Any], own: dict[str, Any], pointer: str
+) -> None:
+    (letter,) = checked({**ADA, **own}, fields=FIELDS, **parts)
+    assert told(letter) == [("bad-template", pointer)]
+    assert "comes out empty" in letter.issues[0].message
+
+
+def test_a_text_that_is_empty_for_want_of_a_value_is_the_values_fault() -> None:
+    template = {"subject": "x", "text": "${name}"}
+    (letter,) = checked(ADA, fields=FIELDS, template=template)
+    assert [code for code, _ in told(letter)] == ["missing-value"]
+    (letter,) = checked(
+        ADA, fields=FIELDS, template=template, validation_policy={"missing_value": "ignore"}
+    )
+    assert letter.issues == []
+
+
+def test_a_stray_placeholder_in_what_an_entry_brings() -> None:
+    (letter,) = checked(
+        {
+            "id": "a",
+            "to": ["ada@example.org"],
+            "subject": "Dear «Name»",
+            "values": {"name": "Ada"},
+        },
+        fields=FIELDS,
+    )
+    assert told(letter) == [("stray-placeholder", "/entries/inline/0/subject")]

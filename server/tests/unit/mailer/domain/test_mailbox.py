@@ -73,6 +73,8 @@ def test_reads_what_people_write(value: object, expected: Mailbox) -> None:
         ("a@[192.0.2.1]", "bracketed IP"),
         ("a@192.0.2.1", "IP address"),
         ("a@exam\u200bple.org", "ZERO WIDTH SPACE"),
+        ("a@ex\u0430mple.org", "mixes Cyrillic and Latin letters in “ex\u0430mple”"),
+        ("\u0430da@example.org", "mixes Cyrillic and Latin letters"),
         ("l" * 65 + "@b.de", "64"),
         ("ö" * 33 + "@b.de", "64"),
         (f"a@{'.'.join([LONG_LABEL] * 4)}.de", "too long"),

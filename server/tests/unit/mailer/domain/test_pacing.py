@@ -47,7 +47,7 @@ def test_a_complaint_halves_the_pace_down_to_a_floor() -> None:
     pace = Pace(60.0)
     pace.slow_down(0.0)
     assert pace.share(0.0) == 0.5
-    assert [pace.reserve(0.0) for _ in range(2)] == pytest.approx([0.0, 2.0])
+    assert [pace.reserve(0.0) for _ in range(2)] == pytest.approx([2.0, 4.0])
     for _ in range(10):
         pace.slow_down(0.0)
     assert pace.share(0.0) == SLOWEST_SHARE

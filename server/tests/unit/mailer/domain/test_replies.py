@@ -17,6 +17,7 @@ from app.mailer.ports import Reply, Stage, TransportFailure
         (450, "4.2.1 mailbox busy", "deferred", False),
         (451, "4.7.1 Greylisted, come back in five minutes", "deferred", False),
         (452, "4.2.2 The email account that you tried to reach is over quota", "deferred", False),
+        (451, "4.7.1 Greylisted, please try again later", "deferred", False),
         # too fast
         (421, "4.7.0 closing connection", "deferred", True),
         (432, "4.3.2 STOREDRV.Deliver; recipient thread limit", "deferred", True),
@@ -33,6 +34,7 @@ from app.mailer.ports import Reply, Stage, TransportFailure
         (554, "Sender is throttled", "deferred", True),
         (550, "Number of messages per hour exceeded", "deferred", True),
         (554, "too many connections, try again later", "deferred", True),
+        (550, "5.7.1 Message refused, try again later", "deferred", True),
         (550, "You have reached your sending limit", "deferred", True),
         # for good
         (550, "5.1.1 user unknown", "rejected", False),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.mailer.domain.campaign import Field, Source
 from app.mailer.domain.columns import Columns, letters, plan_columns
 from app.mailer.domain.entries import BrokenCell, Entry, LocalFields
-from app.mailer.domain.issues import Issue
+from app.mailer.domain.issues import Issue, Severity
 from app.mailer.domain.rows import Row, entries_from_rows, split_list
 
 
@@ -95,9 +95,29 @@ class TestColumns:
         assert columns is None
         assert [(i.code, i.pointer) for i in issues] == [("missing-column", "entries.csv")]
         assert "“nmae”" in issues[0].hint
-        columns, issues = plan(["to"], field("name", required=True, default="x"), field("other"))
+        columns, issues = plan(["to"], field("name", required=True, default="x"))
         assert columns is not None
         assert issues == []
+
+    def test_a_field_without_a_column_is_not_empty_in_silence(self) -> None:
+        columns, [issue] = plan(["to", "frist name"], NAME)
+        assert columns is not None
+        assert (issue.code, issue.severity) == ("missing-column", Severity.WARN)
+        assert "“name”: it would be empty in every row" in issue.message
+        assert "“frist name”" in issue.hint
+        for elsewhere in (
+            LocalFields([field("name", default="Ada")]),
+            LocalFields([field("name", scope="both")], frozenset({"name"})),
+        ):
+            assert plan_columns(["to"], Source(path="a.csv"), elsewhere)[1] == []
+        assert plan(["to"], NAME, mapping={"values": {"name": "to"}})[1] == []
+
+    def test_a_field_that_decides_over_encryption_needs_its_column(self) -> None:
+        fields = LocalFields([field("safe", "boolean")], decisive=frozenset({"safe"}))
+        columns, [issue] = plan_columns(["to", "saef"], Source(path="a.csv"), fields)
+        assert columns is None
+        assert issue.severity is Severity.BLOCK
+        assert "“safe”, by which files are encrypted or not" in issue.message
 
     def test_two_columns_for_one_thing(self) -> None:
         columns, issues = plan(

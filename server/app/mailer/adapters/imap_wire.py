@@ -1,0 +1,96 @@
+"""One IMAP connection with limits: `imaplib` by itself reads whatever a server says, for ever."""
+
+from __future__ import annotations
+
+import imaplib
+import socket
+import time
+from typing import Any
+
+from imapclient import IMAPClient
+from imapclient.imap4 import IMAP4WithTimeout
+from imapclient.tls import IMAP4_TLS
+
+#: Octets of one answer: a list of ten thousand folders has one megabyte.
+MAX_ANSWER = 4 * 1024 * 1024
+_PIECE = 64 * 1024
+
+
+class _Bounded(imaplib.IMAP4):
+    """What a server says to one command is bounded in octets and, as a whole, in seconds."""
+
+    seconds: float = 30.0
+
+    @property
+    def sock(self) -> socket.socket:
+        return self._connected
+
+    @sock.setter
+    def sock(self, sock: socket.socket) -> None:
+        self._connected = sock
+        # Said before encryption, to be believed after it: forgotten (CVE-2011-0411).
+        self._unread = bytearray()
+        self._answer_begins()
+
+    def send(self, data: Any) -> None:
+        self.sock.settimeout(self.seconds)
+        super().send(data)
+        self._answer_begins()
+
+    def read(self, size: int) -> bytes:
+        while len(self._unread) < size:
+            self._receive(size - len(self._unread))
+        return self._taken(size)
+
+    def readline(self) -> bytes:
+        while (end := self._unread.find(b"\n")) < 0:
+            self._receive(1)
+        return self._taken(end + 1)
+
+    def _answer_begins(self) -> None:
+        self._deadline = time.monotonic() + self.seconds
+        self._left = MAX_ANSWER
+
+    def _receive(self, needed: int) -> None:
+        if needed > self._left:
+            raise self.abort(f"an answer has more than {MAX_ANSWER // 1024**2} MB")
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError("timed out")
+        self.sock.settimeout(remaining)
+        received = self.sock.recv(_PIECE)
+        if not received:
+            raise ConnectionResetError("the server hung up")
+        self._left -= len(received)
+        self._unread += received
+
+    def _taken(self, size: int) -> bytes:
+        data = bytes(self._unread[:size])
+        del self._unread[:size]
+        return data
+
+
+class _Plain(_Bounded, IMAP4WithTimeout):
+    def __init__(self, host: str, port: int, timeout: float) -> None:
+        self.seconds = timeout
+        super().__init__(host, port, timeout)
+
+
+class _Tls(_Bounded, IMAP4_TLS):
+    def __init__(self, host: str, port: int, context: Any, timeout: float) -> None:
+        self.seconds = timeout
+        super().__init__(host, port, context, timeout)
+
+
+class BoundedClient(IMAPClient):  # type: ignore[misc]  # it has no types
+    """`IMAPClient` over such a connection; `timeout` (seconds) holds for each answer."""
+
+    def _create_IMAP4(self) -> imaplib.IMAP4:  # noqa: N802
+        seconds = self._timeout.read
+        if self.ssl:
+            return _Tls(self.host, self.port, self.ssl_context, seconds)
+        return _Plain(self.host, self.port, seconds)
+
+    def be_patient(self, seconds: float) -> None:
+        """How long each answer may take from now on."""
+        self._imap.seconds = seconds
