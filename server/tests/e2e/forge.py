@@ -69,12 +69,12 @@ class Forge:
 def _serve() -> None:
     import typer.rich_utils  # noqa: F401
 
-    import app.bootstrap
+    import app.bootstrap.program
     import app.db.migrations
     import app.mailer.services.review
     import app.mailer.services.trial
 
-    folder = Path(app.bootstrap.__file__).parent / "mailer/commands"
+    folder = Path(app.bootstrap.program.__file__).parents[1] / "mailer/commands"
     programs = {
         path.stem: compile(path.read_text("utf-8"), path, "exec") for path in folder.glob("*.py")
     }

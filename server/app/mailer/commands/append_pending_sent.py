@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.bootstrap import Program
+from app.bootstrap.program import Program
 from app.mailer.commands.terminal import (
     FINDINGS,
     OK,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from app.audit.log import list_entries
-from app.bootstrap import Program
+from app.bootstrap.program import Program
 from app.db.repositories.audit import AuditFilter
 from app.mailer.commands.terminal import OK, ApiKey, AsJson, print_json, print_table, run, say
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 import orjson
 import typer
 
-from app.bootstrap import make_tools
+from app.bootstrap.tools import make_tools
 from app.mailer.adapters.eml_folder import EmlFolder
 from app.mailer.commands.campaign_file import (
     entry_json,

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from app.bootstrap import Tools
+from app.bootstrap.tools import Tools
 from app.mailer.adapters.campaign_files import DiskCampaignFiles
 from app.mailer.commands.terminal import (
     coloured,

@@ -11,7 +11,7 @@ import typer
 from sqlalchemy.orm import Session
 
 from app.access.actor import Actor
-from app.bootstrap import Program
+from app.bootstrap.program import Program
 from app.mailer.adapters.whole_file import whole_file
 from app.mailer.commands.terminal import (
     OK,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.bootstrap import Program
+from app.bootstrap.program import Program
 from app.mailer.commands.campaign_file import read_campaign_bytes
 from app.mailer.commands.terminal import (
     FINDINGS,

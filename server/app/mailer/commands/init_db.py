@@ -13,7 +13,7 @@ from app.access.development import (
     bootstrap_dev_data,
     refuse_outside_development,
 )
-from app.bootstrap import Program
+from app.bootstrap.program import Program
 from app.mailer.commands.terminal import coloured, run, say
 from app.mailer.services.make_api_key import make_operator_key
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.bootstrap import Program
+from app.bootstrap.program import Program
 from app.mailer.commands.terminal import ApiKey, AsJson, print_json, print_table, run, say
 from app.mailer.services.list_campaigns import list_campaigns
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.bootstrap import make_tools
+from app.bootstrap.tools import make_tools
 from app.mailer.commands.campaign_file import (
     entry_json,
     prepare_file,

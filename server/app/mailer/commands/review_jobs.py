@@ -10,7 +10,7 @@ from uuid import UUID
 import typer
 
 from app.access.actor import Actor
-from app.bootstrap import Program
+from app.bootstrap.program import Program
 from app.mailer.commands.terminal import (
     OK,
     ApiKey,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.bootstrap import make_overrides, make_tools
+from app.bootstrap.tools import make_overrides, make_tools
 from app.mailer.adapters.whole_file import whole_file
 from app.mailer.commands.campaign_file import prepare_file
 from app.mailer.commands.terminal import (

@@ -33,7 +33,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
-from sqlalchemy.exc import DBAPIError
 
 from app.mailer.domain.errors import CampaignInvalid, MailerError
 from app.mailer.domain.issues import Issue, Severity
@@ -132,12 +131,15 @@ def run(
         except MailerError as error:
             code = WRONG_USE
             _complain(error, as_json=as_json)
-        except DBAPIError as error:
-            code = WRONG_USE
-            _complain(_database_fault(error), as_json=as_json)
         except KeyboardInterrupt:
             code = FINDINGS
             _complain(MailerError("Interrupted."), as_json=as_json)
+        except Exception as error:
+            fault = _database_fault(error)
+            if fault is None:
+                raise
+            code = WRONG_USE
+            _complain(fault, as_json=as_json)
         raise SystemExit(code)
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -160,8 +162,11 @@ def run(
     raise AssertionError("typer ends the program itself")
 
 
-def _database_fault(error: DBAPIError) -> MailerError:
-    """A database that fails in the middle of a command; the driver's words without any value."""
+def _database_fault(error: Exception) -> MailerError | None:
+    """A database that fails in the middle of a command: the driver's words, without any value."""
+    database = sys.modules.get("sqlalchemy.exc")  # absent where a command needs no database
+    if database is None or not isinstance(error, database.DBAPIError):
+        return None
     words = str(error.orig).strip().split("\n")[0]
     return MailerError(
         f"The database could not be used: {words}.",

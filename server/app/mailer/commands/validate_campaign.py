@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.bootstrap import make_tools
+from app.bootstrap.tools import make_tools
 from app.mailer.commands.campaign_file import (
     entry_json,
     prepare_file,

@@ -1,10 +1,9 @@
-"""The one place that joins ports to adapters."""
+"""One process with its database, joined together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from uuid import UUID
@@ -15,75 +14,29 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from app.access.actor import Actor
 from app.access.keys import authenticate_api_key
+from app.bootstrap.tools import make_overrides, make_tools
 from app.db.session import make_engine, reading, session_factory
-from app.mailer.adapters.archive import ZipArchiver
 from app.mailer.adapters.blob_folder import FolderBlobStore
-from app.mailer.adapters.campaign_files import DiskCampaignFiles
-from app.mailer.adapters.clock import SystemClock
 from app.mailer.adapters.imap import ImapSentFolder
 from app.mailer.adapters.journal import FileJournal
 from app.mailer.adapters.limiter_memory import MemoryLimiter
-from app.mailer.adapters.pdf_text import pdf_text
-from app.mailer.adapters.recording import RecordingTransport
 from app.mailer.adapters.secret_box import AesSecretBox
-from app.mailer.adapters.smtp import SmtpTransport
 from app.mailer.domain.campaign import Campaign
 from app.mailer.domain.errors import ConfigurationError
 from app.mailer.ports import (
-    Archiver,
-    Clock,
     Journal,
     MailTransport,
-    PdfText,
     Progress,
     SentFolder,
-    ServerAccess,
 )
 from app.mailer.services.append_sent import SentBox
 from app.mailer.services.build_version import Workshop
 from app.mailer.services.email_report import Post
 from app.mailer.services.send_campaign import Outbox
-from app.mailer.services.server_access import SmtpOverrides, imap_access, smtp_access
+from app.mailer.services.server_access import imap_access, smtp_access
 from app.settings import Settings, get_settings
 
 _INIT_DB = "Run: python -m app.mailer.commands.init_db --with-dev-data"
-
-
-@dataclass(frozen=True)
-class Tools:
-    """What works on campaign files alone, without a database."""
-
-    clock: Clock
-    pdf_text: PdfText
-    archive: Archiver
-    files_of: Callable[[Path, Path | None], DiskCampaignFiles]
-    connect: Callable[[ServerAccess], MailTransport]
-    record: Callable[[], RecordingTransport]
-
-
-def make_tools() -> Tools:
-    """The real tools of this machine."""
-    return Tools(
-        clock=SystemClock(),
-        pdf_text=pdf_text,
-        archive=ZipArchiver(),
-        files_of=DiskCampaignFiles,
-        connect=SmtpTransport,
-        record=RecordingTransport,
-    )
-
-
-def make_overrides(settings: Settings | None = None) -> SmtpOverrides:
-    """The five `MULTIMAILER_SMTP_*` variables."""
-    settings = settings or get_settings()
-    password = settings.smtp_password
-    return SmtpOverrides(
-        host=settings.smtp_host,
-        port=settings.smtp_port,
-        security=settings.smtp_security,
-        username=settings.smtp_username,
-        password=password.get_secret_value() if password is not None else None,
-    )
 
 
 class Program:
