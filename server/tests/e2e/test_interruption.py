@@ -47,7 +47,7 @@ RECOVERY = ("recover_before_replay", "recover_before_expire", "recover_before_di
 
 
 class Site:
-    """An installation on SQLite whose commands run as processes of their own."""
+    """An installation whose commands run as processes of their own."""
 
     def __init__(self, house: House, url: str, api_key: str) -> None:
         self.house = house
@@ -56,7 +56,12 @@ class Site:
         self.started: list[subprocess.Popen[str]] = []
 
     def start(
-        self, campaign: UUID, *options: str, command: str = "send_queued_jobs", failpoints: str = ""
+        self,
+        campaign: UUID,
+        *options: str,
+        command: str = "send_queued_jobs",
+        failpoints: str = "",
+        terminal: int = subprocess.PIPE,
     ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [
@@ -74,14 +79,14 @@ class Site:
                 "MULTIMAILER_API_KEY": self._api_key,
                 "FAILPOINTS": failpoints,
             },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=terminal,
+            stderr=terminal,
             text=True,
         )
         self.started.append(process)
         return process
 
-    def run(self, campaign: UUID, *options: str, **more: str) -> tuple[int, dict[str, Any]]:
+    def run(self, campaign: UUID, *options: str, **more: Any) -> tuple[int, dict[str, Any]]:
         return outcome(self.start(campaign, *options, **more))
 
 
@@ -94,14 +99,19 @@ def outcome(process: subprocess.Popen[str]) -> tuple[int, dict[str, Any]]:
 
 @pytest.fixture
 def site(sqlite_url: str, tmp_path: Path) -> Iterator[Site]:
-    for house in make_house(sqlite_url, tmp_path):
+    yield from make_site(sqlite_url, tmp_path)
+
+
+def make_site(url: str, folder: Path) -> Iterator[Site]:
+    """An installation around a migrated database; what was started is ended with it."""
+    for house in make_house(url, folder):
         house.clock = SystemClock()  # type: ignore[assignment]
         with house.sessions() as session:
             key = create_api_key(
                 session, house.actor.tenant_id, "Test", [Scope.EVERYTHING], house.clock.now()
             )
             session.commit()
-        site = Site(house, sqlite_url, key.secret)
+        site = Site(house, url, key.secret)
         yield site
         for process in site.started:
             process.kill()
@@ -161,7 +171,7 @@ def test_a_process_may_die_at_every_place(site: Site, smtp_server: SmtpServer) -
     assert (again["due"], again["outcomes"]) == (0, {})
 
 
-@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_asked_to_stop_it_finishes_the_letter_in_hand(
     site: Site, start_smtp: Callable[..., SmtpServer], asked: signal.Signals
 ) -> None:
@@ -180,6 +190,27 @@ def test_asked_to_stop_it_finishes_the_letter_in_hand(
     assert (code, report["waiting"], report["recovered"]["queued_again"]) == (0, 0, 0)
     check(site, campaign, server, final=True)
     assert recipients(server) == people(8)
+
+
+def test_a_terminal_that_is_closed_leaves_nothing_in_doubt(
+    site: Site, start_smtp: Callable[..., SmtpServer]
+) -> None:
+    server = start_smtp(script={"DOT": [Act(delay=0.3)] * 6})
+    campaign = site.house.queued(letter(server.port, 6))
+    terminal, end = os.openpty()
+    process = site.start(campaign, terminal=end)
+    os.close(end)
+    wait_for(lambda: len(server.messages) == 2)
+    # The kernel and the shell both tell of it.
+    os.close(terminal)
+    process.send_signal(signal.SIGHUP)
+    process.wait(60)
+    time.sleep(0.1)
+    statuses = check(site, campaign, server)
+    assert set(statuses) == {"sent", "queued"}
+    code, report = site.run(campaign)
+    assert (code, report["recovered"]["in_doubt"]) == (0, 0)
+    assert recipients(server) == people(6)
 
 
 def test_asked_twice_it_ends_at_once(site: Site, start_smtp: Callable[..., SmtpServer]) -> None:

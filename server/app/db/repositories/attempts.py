@@ -19,6 +19,9 @@ from app.db.repositories.delivery import Claimed, moved
 from app.mailer.domain.job import Event, ImapStatus, SendStatus, sources_of, target_of
 from app.mailer.ports import RecipientReply, Reply, Stage
 
+#: Characters of a server's words that are kept, for each letter and each of its recipients.
+_LONGEST_WORDS = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
@@ -276,4 +279,4 @@ def _as_json(recipients: Sequence[RecipientReply]) -> list[dict[str, Any]]:
 
 def _storable(text: str) -> str:
     """A server's words as any database takes them: Postgres stores no NUL in text."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text[:_LONGEST_WORDS].replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
+from app.mailer.adapters.private_folder import make_private
 from app.mailer.domain.errors import BlobDamaged, BlobMissing, StorageFailed
 from app.mailer.ports import BlobRef
 
@@ -34,7 +35,7 @@ class FolderBlobStore:
         self._folder = folder
         self._incoming = folder / "incoming"
         with self._told():
-            self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._incoming)
             # Opened before the first write: syncfs tells of the write errors since then.
             self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._descriptor)
@@ -91,7 +92,7 @@ class FolderBlobStore:
             try:
                 draft.replace(path)
             except FileNotFoundError:
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_private(path.parent)
                 draft.replace(path)
         except BaseException:
             draft.unlink(missing_ok=True)

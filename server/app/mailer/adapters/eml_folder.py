@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from app.mailer.adapters.private_folder import make_private
 from app.mailer.adapters.whole_file import unfinished_of, whole_file
 from app.mailer.domain.attachment_names import safe_filename
 from app.mailer.domain.errors import MailerError
 
 #: Names what was written here, so that the next build removes that and nothing else.
 _LIST = ".multimailer-letters"
+_APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class EmlFolder:
@@ -24,10 +27,13 @@ class EmlFolder:
         self._folder = folder
         self._written: list[str] = []
         with self._told():
-            folder.mkdir(parents=True, exist_ok=True)
+            make_private(folder)
             # Each name is noted before its file is made, so a build that is killed leaves no
             # letter that the next one does not know.
-            self._names = (folder / _LIST).open("a", encoding="utf-8")
+            # No link is followed: in a folder of others it would lead somewhere else.
+            self._names = os.fdopen(
+                os.open(folder / _LIST, _APPENDING, 0o600), "a", encoding="utf-8"
+            )
 
     def write(self, number: int, entry_id: str, chunks: Iterable[bytes]) -> Path:
         """One letter, as SMTP would send it."""
@@ -36,7 +42,7 @@ class EmlFolder:
         with self._told():
             self._names.write(f"{name}\n")
             self._names.flush()
-            with whole_file(path) as file:
+            with whole_file(path, follow=False) as file:
                 file.writelines(chunks)
         self._written.append(name)
         return path
@@ -50,7 +56,7 @@ class EmlFolder:
                 if name.endswith(".eml") and "/" not in name:
                     (self._folder / name).unlink(missing_ok=True)
                     unfinished_of(self._folder / name).unlink(missing_ok=True)
-            with whole_file(path) as file:
+            with whole_file(path, follow=False) as file:
                 file.writelines(f"{name}\n".encode() for name in self._written)
         return len(self._written)
 

@@ -70,19 +70,19 @@ class _Bounded(imaplib.IMAP4):
         return data
 
 
-class _Plain(_Bounded, IMAP4WithTimeout):
+class _Plain(_Bounded, IMAP4WithTimeout):  # type: ignore[misc]  # it has no types
     def __init__(self, host: str, port: int, timeout: float) -> None:
         self.seconds = timeout
         super().__init__(host, port, timeout)
 
 
-class _Tls(_Bounded, IMAP4_TLS):
+class _Tls(_Bounded, IMAP4_TLS):  # type: ignore[misc]
     def __init__(self, host: str, port: int, context: Any, timeout: float) -> None:
         self.seconds = timeout
-        super().__init__(host, port, context, timeout)
+        super().__init__(host, port, context, timeout)  # type: ignore[call-arg]
 
 
-class BoundedClient(IMAPClient):  # type: ignore[misc]  # it has no types
+class BoundedClient(IMAPClient):  # type: ignore[misc]
     """`IMAPClient` over such a connection; `timeout` (seconds) holds for each answer."""
 
     def _create_IMAP4(self) -> imaplib.IMAP4:  # noqa: N802

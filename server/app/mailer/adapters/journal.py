@@ -19,6 +19,7 @@ from uuid import UUID, uuid4
 
 import orjson
 
+from app.mailer.adapters.private_folder import make_private
 from app.mailer.ports import AbandonedJournal, JournalRecord
 
 #: The longest reply text that is kept: enough for any server's explanation.
@@ -37,7 +38,7 @@ class FileJournal:
     """Implements `ports.Journal` in a local folder that all workers of this machine share."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(folder)
         self._folder = folder
         self.worker = f"{os.uname().nodename}-{os.getpid()}-{uuid4().hex[:12]}"[-100:]
         self._path = folder / f"{self.worker}{_SUFFIX}"
@@ -54,8 +55,10 @@ class FileJournal:
 
     def check(self) -> None:
         with self._lock:
+            if not os.fstat(self._open()).st_nlink:
+                raise OSError(errno.ENOENT, "the journal was deleted", str(self._path))
             if self._end + _AHEAD > self._reserved:
-                os.posix_fallocate(self._open(), self._end, _CHUNK)
+                os.posix_fallocate(self._fd, self._end, _CHUNK)
                 os.fsync(self._fd)
                 self._reserved = self._end + _CHUNK
 

@@ -20,6 +20,7 @@ from app.mailer.adapters.connection import (
     verified_tls,
 )
 from app.mailer.adapters.smtp_wire import Wire, WireError
+from app.mailer.domain.replies import said
 from app.mailer.ports import (
     RecipientReply,
     Reply,
@@ -218,11 +219,6 @@ class SmtpSession:
         """A refusal that concerns every message; one for good (5yz) will not pass by waiting."""
         for_good = reply.code // 100 == 5
         return self.failure(stage, f"{what}: {said(reply)}", reply, permanent_here=for_good)
-
-
-def said(reply: Reply) -> str:
-    """A reply on one line, without a full stop at its end."""
-    return f"{reply.code} {reply.text}".replace("\n", " ").rstrip(". ")
 
 
 def _offers(reply: Reply) -> dict[str, str]:

@@ -20,6 +20,7 @@ _WIDE = ("utf-16", "utf-32", "utf_16", "utf_32")
 #: These can spell half a character (a lone surrogate), which no letter can hold.
 _REFUSED = frozenset({"utf-7", "unicode-escape", "raw-unicode-escape"})
 _CHUNK = 1 << 20
+_ASCII = bytes(range(128))
 
 
 class UnknownEncoding(ValueError):
@@ -103,6 +104,10 @@ def _first_fault(data: bytes, encoding: str) -> int | None:
 
 
 def _mostly_utf8(data: bytes) -> bool:
-    multibyte = _UTF8_CHARACTER.findall(data)
-    others = sum(byte > 0x7F for byte in data) - sum(map(len, multibyte))
-    return len(multibyte) > others
+    multibyte = others = 0
+    for start in range(0, len(data), _CHUNK):
+        piece = data[start : start + _CHUNK]
+        characters = _UTF8_CHARACTER.findall(piece)
+        multibyte += len(characters)
+        others += len(piece.translate(None, _ASCII)) - sum(map(len, characters))
+    return multibyte > others

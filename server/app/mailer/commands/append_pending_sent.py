@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from app.bootstrap.program import Program
+from app.mailer.commands.interruption import stoppable
 from app.mailer.commands.terminal import (
     FINDINGS,
     OK,
@@ -20,7 +21,6 @@ from app.mailer.commands.terminal import (
     print_json,
     run,
     say,
-    stoppable,
 )
 from app.mailer.services.append_sent import AppendReport, append_sent, rehearse_append
 

@@ -20,7 +20,17 @@ from app.mailer.commands.campaign_file import (
     print_prepared_json,
     refused_json,
 )
-from app.mailer.commands.terminal import FINDINGS, OK, AsJson, Bar, CampaignFile, Verbose, run, say
+from app.mailer.commands.terminal import (
+    FINDINGS,
+    OK,
+    AsJson,
+    Bar,
+    CampaignFile,
+    Verbose,
+    coloured,
+    run,
+    say,
+)
 from app.mailer.services.build import build_letters, draft_job_id
 from app.mailer.services.prepare import Prepared
 
@@ -67,7 +77,7 @@ def main(
     else:
         print_prepared(prepared, summary, verbose=verbose, files=True)
         if output_dir is not None:
-            say(f"{written} letters are in {output_dir} for review.")
+            say(f"{written} letters are in {coloured(output_dir)} for review.")
     return FINDINGS if prepared.has_findings else OK
 
 

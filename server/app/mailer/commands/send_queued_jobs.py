@@ -8,6 +8,7 @@ import typer
 
 from app.bootstrap.program import Program
 from app.mailer.commands.append_pending_sent import append_json, show_append
+from app.mailer.commands.interruption import stoppable
 from app.mailer.commands.terminal import (
     FINDINGS,
     OK,
@@ -21,7 +22,6 @@ from app.mailer.commands.terminal import (
     print_json,
     run,
     say,
-    stoppable,
 )
 from app.mailer.domain.job import SendStatus
 from app.mailer.services.append_sent import append_sent

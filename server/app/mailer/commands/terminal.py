@@ -11,12 +11,9 @@ import itertools
 import json
 import os
 import re
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import IO, Annotated, Any, NoReturn
 from uuid import UUID
 
@@ -42,10 +39,10 @@ OK, FINDINGS, WRONG_USE = 0, 1, 2
 
 class _Output(Console):
     def on_broken_pipe(self) -> None:
-        _say_the_rest_to_nobody(self.file)
+        say_the_rest_to_nobody(self.file)
 
 
-def _say_the_rest_to_nobody(stream: IO[str]) -> None:
+def say_the_rest_to_nobody(stream: IO[str]) -> None:
     """Whoever read has seen enough (`| head`), but the work goes on, and its exit code counts."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
@@ -224,7 +221,7 @@ def _write_out(parts: Iterable[bytes]) -> None:
             sys.stdout.buffer.write(part)
         sys.stdout.flush()
     except BrokenPipeError:
-        _say_the_rest_to_nobody(sys.stdout)
+        say_the_rest_to_nobody(sys.stdout)
 
 
 # ---------------------------------------------------------------- tables
@@ -357,28 +354,6 @@ class Counted:
 
     def done(self, *_: object) -> None:
         self._bar(self._phase, next(self._numbers), self._total)
-
-
-@contextmanager
-def stoppable() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or SIGTERM sets, so that the message in hand can be finished.
-
-    A second one ends the program at once; what it had in hand is then in doubt.
-    """
-    stop = threading.Event()
-
-    def ask(_number: int, _frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        err.print("Stopping after the message in hand …")
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def parse_uuid(text: str, option: str) -> UUID:

@@ -10,7 +10,7 @@ from app.mailer.domain.compiled import CompiledCampaign, MailboxTemplate, Text
 from app.mailer.domain.compiling import compile_mailbox, problem_issue
 from app.mailer.domain.entries import Entry
 from app.mailer.domain.findings import Findings, listed
-from app.mailer.domain.issues import Severity
+from app.mailer.domain.issues import Issue, Severity
 from app.mailer.domain.letter import Letter, subject_of, wants_archive
 from app.mailer.domain.mailbox import (
     HeaderInjection,
@@ -117,27 +117,43 @@ class _Check(Findings):
         email = self._rendered(template.email, "The mailbox", pointer)
         if email is None:
             return None
+        hidden = any(part.names & self._compiled.secret_names for part in parts)
         if template.name is None:
-            return self._parsed(email.strip(), pointer, code)
+            return self._parsed(email.strip(), pointer, code, hidden=hidden)
         name = self._rendered(template.name, "The mailbox", pointer)
         if name is None:
             return None
-        return self._parsed({"email": email.strip(), "name": name}, pointer, code)
+        spec: MailboxSpec = {"email": email.strip(), "name": name}
+        return self._parsed(spec, pointer, code, hidden=hidden)
 
-    def _parsed(self, spec: MailboxSpec, pointer: str, code: str) -> Mailbox | None:
+    def _parsed(
+        self, spec: MailboxSpec, pointer: str, code: str, *, hidden: bool = False
+    ) -> Mailbox | None:
+        """`hidden`: it holds a secret, which no message may repeat."""
+        unsaid = "A mailbox that holds a secret value is not a mail address." if hidden else ""
         try:
             return parse_mailbox(spec)
         except HeaderInjection as error:
-            self._add(
-                "header-injection",
-                str(error),
-                "Remove the line break from the value.",
-                pointer=pointer,
-            )
+            message = unsaid or str(error)
+            hint = "Remove the line break from the value."
+            if code == "invalid-sender":
+                # Under any policy: there is no letter without its sender.
+                self._hard.append(
+                    Issue(
+                        "header-injection",
+                        Severity.BLOCK,
+                        pointer,
+                        message,
+                        hint,
+                        self._entry.id,
+                    )
+                )
+            else:
+                self._add("header-injection", message, hint, pointer=pointer)
         except InvalidMailbox as error:
             self._add(
                 code,
-                str(error),
+                unsaid or str(error),
                 "Write it as name@example.org or Name <name@example.org>.",
                 pointer=pointer,
             )

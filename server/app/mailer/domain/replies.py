@@ -86,6 +86,8 @@ _PACE_WORDS = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+#: Characters of a reply that an error message repeats.
+_LONGEST_SAID = 500
 #: Characters of a reply that are looked at: no server that means well says more.
 _LONGEST_READ = 2_000
 #: In a refusal for good it means an allowance; any 4yz may say it, of a greylisted letter as well.
@@ -116,6 +118,12 @@ def classify(happened: SomeReply | SomeFailure) -> Verdict:
     if not happened.permanent_here:
         return Verdict(Outcome.DEFERRED)
     return Verdict(Outcome.ACCOUNT if at_login else Outcome.REJECTED)
+
+
+def said(reply: SomeReply) -> str:
+    """A reply on one line for people, without a full stop at its end; a long one is cut."""
+    words = f"{reply.code} {reply.text}".replace("\n", " ").rstrip(". ")
+    return words if len(words) <= _LONGEST_SAID else f"{words[:_LONGEST_SAID]}…"
 
 
 R = TypeVar("R", bound=SomeReply)

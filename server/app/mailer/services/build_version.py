@@ -70,6 +70,7 @@ def record_validation(
     workshop: Workshop, actor: Actor, version_id: UUID, prepared: Prepared
 ) -> None:
     """Keep what a validation found: the summary, and all issues of a version not yet built."""
+    require_scope(actor, Scope.CAMPAIGN_BUILD)
     now = workshop.clock.now()
     with workshop.sessions() as session:
         version = versions.get(session, actor.tenant_id, version_id, lock=True)

@@ -26,7 +26,7 @@ from app.db.repositories.delivery import Claimed
 from app.failpoints import failpoint
 from app.mailer.domain.errors import BlobMissing, StorageFailed
 from app.mailer.domain.job import Event, SendStatus, target_of
-from app.mailer.domain.replies import Outcome, Verdict, classify
+from app.mailer.domain.replies import Outcome, Verdict, classify, said
 from app.mailer.ports import Envelope, JournalRecord, Stage, Staged, TransportFailure
 from app.mailer.services.approved_bytes import ChangedAfterBuild, approved_bytes
 from app.mailer.services.lane import Stopped
@@ -45,7 +45,7 @@ LEASE = timedelta(minutes=15)
 UNREACHABLE_TRIES = 3
 #: After so many complaints about the pace in a row, each after it was lowered, the run ends, too.
 COMPLAINTS = 3
-_MAKE_ROOM = "Make room on the disk, then run the same command again."
+_MAKE_ROOM = "Make room on the disk or mend JOURNAL_DIR, then run the same command again."
 _MEND = "Mend the account, then run the same command again."
 _BEFORE_A_MESSAGE = frozenset({Stage.CONNECT, Stage.TLS, Stage.AUTH})
 
@@ -216,8 +216,8 @@ class Line:
         if unwritten is not None:
             raise Stopped(f"The journal of replies cannot be written: {unwritten}", _MAKE_ROOM)
         if verdict.outcome is Outcome.ACCOUNT:
-            raise Stopped(f"The server refuses this account: {reply.code} {reply.text}", _MEND)
-        self._stop_if_too_fast(verdict, f"{reply.code} {reply.text}")
+            raise Stopped(f"The server refuses this account: {said(reply)}", _MEND)
+        self._stop_if_too_fast(verdict, said(reply))
 
     def _not_sent(self, job: Claimed, failure: TransportFailure, slowed_before: int) -> None:
         """The conversation failed before the dot: the job, or the account, is at fault."""
@@ -233,10 +233,10 @@ class Line:
         if self._unreachable >= UNREACHABLE_TRIES:
             raise Stopped(failure.message, "The other messages are still queued.")
 
-    def _stop_if_too_fast(self, verdict: Verdict, said: str) -> None:
+    def _stop_if_too_fast(self, verdict: Verdict, answer: str) -> None:
         if verdict.slow_down and self._run.complaints >= COMPLAINTS:
             raise Stopped(
-                f"{COMPLAINTS} times in a row the server said that this is too fast: {said}",
+                f"{COMPLAINTS} times in a row the server said that this is too fast: {answer}",
                 "The other messages are still queued. Run the same command later, or lower "
                 "`delivery.rate_limit.messages_per_minute` in the next version.",
             )

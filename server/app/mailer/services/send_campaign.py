@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.access.actor import Actor, require_scope
@@ -136,7 +137,14 @@ def send_campaign(
         if report.stopped or stop.is_set() or left == 0:
             break
     report.interrupted = stop.is_set()
-    _finish(outbox, actor, campaign_id, report)
+    try:
+        _finish(outbox, actor, campaign_id, report)
+    except SQLAlchemyError as error:
+        # What was sent was sent, and has to be told all the same.
+        report.waiting = max(0, report.due - report.outcomes.total())
+        if report.stopped is None:
+            report.stopped = f"The database could not be used ({type(error).__name__})."
+            report.hint = "Run the same command again."
     return report
 
 

@@ -28,7 +28,9 @@ def test_a_blob_is_one_file_for_its_owner_alone(store: FolderBlobStore, tmp_path
     path = tmp_path / "blobs" / str(TENANT) / ref.sha256[:2] / ref.sha256
     assert files(tmp_path) == [path]
     assert path.stat().st_mode & 0o777 == 0o600
-    assert path.parent.stat().st_mode & 0o077 == 0
+    for folder in (tmp_path / "blobs").rglob("*/"):
+        assert folder.stat().st_mode & 0o077 == 0, folder
+    assert (tmp_path / "blobs").stat().st_mode & 0o077 == 0
 
 
 def test_known_content_writes_nothing(store: FolderBlobStore, tmp_path: Path) -> None:

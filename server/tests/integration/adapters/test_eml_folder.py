@@ -92,7 +92,58 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
         _build(tmp_path / "letters", "ada")
 
 
+def test_letters_are_for_their_owner_alone(tmp_path: Path) -> None:
+    _build(tmp_path / "letters", "ada").finish()
+    for path in (tmp_path / "letters", *(tmp_path / "letters").iterdir()):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+@pytest.mark.parametrize("name", ["0001-ada.eml", ".0001-ada.eml.part"])
+def test_a_link_in_the_way_of_a_letter_leads_nowhere(tmp_path: Path, name: str) -> None:
+    """In a folder that others may write to, they could have any file of ours overwritten."""
+    (tmp_path / "precious").write_text("keep")
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    (folder / name).symlink_to(tmp_path / "precious")
+    _build(folder, "ada").finish()
+    assert (tmp_path / "precious").read_text() == "keep"
+    assert not (folder / "0001-ada.eml").is_symlink()
+
+
+def test_a_link_in_the_place_of_the_list_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("keep")
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    (folder / _LIST).symlink_to(tmp_path / "precious")
+    with pytest.raises(MailerError, match="cannot be used"):
+        EmlFolder(folder)
+    assert (tmp_path / "precious").read_text() == "keep"
+
+
 # -- whole files
+
+
+def test_a_new_file_is_for_its_owner_alone_and_an_older_one_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "inner/table.csv"
+    with whole_file(path) as file:
+        file.write(b"x")
+        (unfinished,) = path.parent.iterdir()
+        assert unfinished.stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    path.chmod(0o640)
+    with whole_file(path) as file:
+        file.write(b"y")
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_link_in_the_way_of_the_unfinished_file_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("keep")
+    (tmp_path / ".table.csv.part").symlink_to(tmp_path / "precious")
+    with whole_file(tmp_path / "table.csv") as file:
+        file.write(b"x")
+    assert (tmp_path / "precious").read_text() == "keep"
+    assert (tmp_path / "table.csv").read_bytes() == b"x"
 
 
 def test_the_older_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 import sys
 import threading
+import zlib
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.decrepit.ciphers.algorithms import ARC4
 from cryptography.hazmat.primitives.ciphers import Cipher
 
+from app.mailer.adapters import pdf_text as pdf_text_module
 from app.mailer.adapters.pdf_text import pdf_text
 from app.mailer.domain.expected_text import contains_text
 from app.mailer.ports import PdfText
@@ -70,6 +73,48 @@ def test_what_has_no_text_says_why(data: bytes, reason: str) -> None:
 
 def test_a_pdf_with_an_empty_password_is_read() -> None:
     assert pdf_text(locked_pdf(b"")) == "No. 4711"
+
+
+def bomb(content: bytes) -> bytes:
+    """A small PDF whose page unpacks to much more."""
+    packed = zlib.compress(content, 9)
+    stream = b"<< /Length %d /Filter /FlateDecode >>\nstream\n%s\nendstream" % (len(packed), packed)
+    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents 4 0 R >>"
+    pages = b"<< /Type /Pages /Count 1 /Kids [3 0 R] >>"
+    parts = [b"<< /Type /Catalog /Pages 2 0 R >>", pages, page, stream]
+    objects = b"".join(b"%d 0 obj\n%s\nendobj\n" % item for item in enumerate(parts, 1))
+    return b"%PDF-1.7\n" + objects + b"trailer << /Root 1 0 R /Size 5 >>\n%%EOF\n"
+
+
+def test_a_pdf_that_breaks_the_reader_breaks_nothing_else() -> None:
+    with pytest.raises(ValueError, match="far too large inside"):
+        pdf_text(bomb(b"q " * 20_000_000))
+    assert pdf_text(tiny_pdf(["No. 4711"])).strip() == "No. 4711"
+
+
+def test_a_pdf_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pdf_text(tiny_pdf(["No. 1"])).strip() == "No. 1"
+    monkeypatch.setattr(pdf_text_module, "MAX_SECONDS", 0.2)
+    with pytest.raises(ValueError, match="too long"):
+        pdf_text(bomb(b"BT /F 12 Tf (x) Tj ET " * 400_000))
+    monkeypatch.undo()
+    assert pdf_text(tiny_pdf(["No. 2"])).strip() == "No. 2"
+
+
+def test_the_reader_ends_with_the_program() -> None:
+    program = (
+        "import sys; from app.mailer.adapters import pdf_text as module\n"
+        "module.pdf_text(sys.stdin.buffer.read()); print(module._READING._process.pid)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        input=tiny_pdf(["x"]),
+        capture_output=True,
+        check=True,
+        cwd=Path(pdf_text_module.__file__).parents[3],
+    )
+    assert not Path(f"/proc/{int(done.stdout)}").exists()
+    assert done.stderr == b""
 
 
 def test_many_threads_may_read() -> None:

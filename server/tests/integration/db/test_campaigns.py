@@ -183,3 +183,13 @@ def test_summaries_count_the_last_version(
     assert last.workflow_state is WorkflowState.EDITING
     assert last.build_counts == Counter(warning=3)
     assert last.send_counts == Counter(sent=1, unqueued=2)
+
+
+def test_a_nul_in_a_text_is_stored_as_what_every_database_takes(
+    session: Session, tenant: Tenant
+) -> None:
+    """A campaign file can spell one, and Postgres refuses it."""
+    stored = put(session, tenant.id, "Cards\0 2026")
+    session.commit()
+    session.expire_all()
+    assert campaigns.get(session, tenant.id, stored.id).name == "Cards\ufffd 2026"

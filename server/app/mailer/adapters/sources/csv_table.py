@@ -17,6 +17,7 @@ from app.mailer.domain.rows import Row, Table
 
 DELIMITERS = ";,\t|"
 MAX_CELL_CHARACTERS = 8 * 1024 * 1024
+MAX_LINE_CHARACTERS = 2 * MAX_CELL_CHARACTERS
 _SAID = re.compile(r"sep=([^\r\n\"])[\r\n]*", re.IGNORECASE)
 _SAMPLE_CHARACTERS = 64 * 1024
 _SAMPLE_RECORDS = 50
@@ -71,6 +72,9 @@ class _Records:
         after the last become part of its record.
         """
         for line in itertools.chain(text, ("",)):
+            if len(line) > MAX_LINE_CHARACTERS:
+                # Before it is split: a line of nothing but separators is a list of millions.
+                raise csv.Error(f"line larger than line limit ({MAX_LINE_CHARACTERS})")
             self._lines.append(line)
             yield line
 

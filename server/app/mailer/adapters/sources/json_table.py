@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import NoReturn
 
-from app.mailer.adapters.sources.problem import Problem, checked_header
+from app.mailer.adapters.sources.problem import MAX_CELLS, Problem, checked_header
 from app.mailer.domain.campaign import Source
 from app.mailer.domain.entries import BrokenCell, shown
 from app.mailer.domain.rows import Row, Table
@@ -58,6 +58,14 @@ def _table(objects: Sequence[tuple[int, _Object]], source: Source) -> Table:
         raise Problem("bad-source", source.path, f"{source.path} has no rows.")
     keys = list(columns)
     header = checked_header(keys, source.path)
+    if len(objects) * len(keys) > MAX_CELLS:
+        raise Problem(
+            "bad-source",
+            source.path,
+            f"{source.path} has {len(objects):,} objects with {len(keys):,} keys between them; "
+            f"that is more than {MAX_CELLS:,} cells.",
+            "Keep only the keys that the letters need.",
+        )
     rows = (Row(number, [_cell(item.get(key)) for key in keys]) for number, item in objects)
     return Table(header, rows, [])
 

@@ -19,6 +19,11 @@ class Problem(Exception):
         self.issue = Issue(code, CODES[code].severity, pointer, message, hint)
 
 
+#: As many as a spreadsheet has.
+MAX_COLUMNS = 16_384
+MAX_CELLS = 20_000_000
+
+
 def refused(issue: Issue) -> Table:
     return Table([], iter(()), [issue])
 
@@ -37,6 +42,13 @@ def checked_header(cells: Sequence[str], pointer: str) -> list[str]:
             pointer,
             "The table has no header.",
             "The first row must name the columns.",
+        )
+    if len(header) > MAX_COLUMNS:
+        raise Problem(
+            "bad-source",
+            pointer,
+            f"The table has {len(header):,} columns; at most {MAX_COLUMNS:,} are read.",
+            "Keep only the columns that the letters need.",
         )
     faults: list[str] = []
     blank = [letters(position) for position, name in enumerate(header) if not name]

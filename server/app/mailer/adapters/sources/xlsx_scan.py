@@ -21,6 +21,7 @@ _SPREADSHEET = (
     "http://purl.oclc.org/ooxml/spreadsheetml/main",
 )
 _ZERO_PADDED = re.compile(r"(?:\[\$-[0-9A-Fa-f]+\])?(0{2,})")
+_PIECE = 1 << 20
 _Attributes = dict[str, str]
 
 
@@ -225,7 +226,10 @@ def _parse(
         scanner.parser = parser
     try:
         with archive.open(part) as file:
-            parser.ParseFile(file)
+            # In large pieces, since expat reads a token from its beginning with every piece.
+            while piece := file.read(_PIECE):
+                parser.Parse(piece)
+            parser.Parse(b"", True)
     except KeyError as error:
         raise NotXlsx(f"it has no part {part}") from error
 

@@ -26,6 +26,9 @@ from app.mailer.domain.issues import Issue
 from app.mailer.domain.rows import Row, Table
 
 MAX_UNPACKED_BYTES = 512 * 1024 * 1024
+#: A table packs by a factor of ten or twenty, a bomb by up to a thousand.
+_MAX_PACKING = 200
+_HARMLESS_BYTES = 16 * 1024 * 1024
 MAX_CELLS = 5_000_000
 
 _OLE = bytes.fromhex("D0CF11E0A1B11AE1")  # the container of .xls, and of encrypted .xlsx files
@@ -59,7 +62,7 @@ def xlsx_table(data: bytes, source: Source) -> Table:
         )
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            _refuse_bomb(archive, source)
+            _refuse_bomb(archive, len(data), source)
             with calamine.load_workbook(io.BytesIO(data)) as book:
                 name = _sheet_name(book, source)
                 scan = scan_sheet(archive, name)
@@ -170,8 +173,12 @@ def _visible(book: calamine.CalamineWorkbook) -> list[str]:
     ]
 
 
-def _refuse_bomb(archive: zipfile.ZipFile, source: Source) -> None:
+def _refuse_bomb(archive: zipfile.ZipFile, packed: int, source: Source) -> None:
     unpacked = sum(part.file_size for part in archive.infolist())
+    if unpacked > max(_HARMLESS_BYTES, _MAX_PACKING * packed):
+        raise NotXlsx(
+            f"it would unpack to {unpacked / packed:.0f} times its size, as no table does"
+        )
     if unpacked > MAX_UNPACKED_BYTES:
         raise Problem(
             "bad-source",

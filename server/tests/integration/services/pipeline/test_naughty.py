@@ -176,3 +176,28 @@ def test_a_milder_policy_never_lets_a_header_through(desk: Desk, value: str, pol
         assert "\n" not in message["Subject"]
     else:
         assert built is None
+
+
+@pytest.mark.parametrize("policy", ["review", "exclude"])
+@pytest.mark.parametrize("place", ["from", "reply_to"])
+def test_a_sender_that_injects_blocks_under_any_policy(desk: Desk, place: str, policy: str) -> None:
+    """There is no letter without one; with "review", the build of all others broke off."""
+    recipients: dict[str, Any] = {"from": "Office <office@example.org>"}
+    recipients[place] = {"name": "${v}", "email": "office@example.org"}
+    letters = desk.letters(
+        document(
+            fields=[{"name": "v"}],
+            recipients=recipients,
+            template={"subject": "x", "text": "x"},
+            entries={
+                "inline": [
+                    {"id": "e0", "to": ["a@b.org"], "values": {"v": "a\r\nBcc: x@evil.example"}},
+                    {"id": "e1", "to": ["b@b.org"], "values": {"v": "Ada"}},
+                ]
+            },
+            validation_policy={"header_injection": policy},
+        )
+    )
+    assert letters["e0"][0].state is EntryState.BLOCKED
+    assert letters["e0"][1] is None
+    assert letters["e1"][1] is not None

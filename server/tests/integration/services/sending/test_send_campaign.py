@@ -9,8 +9,10 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from app.db.models import AttemptOutcome, AuditEntry, JobMessage
+from app.db.repositories import jobs
 from app.db.repositories.delivery import Claimed
 from app.mailer.domain.frame import Frame
 from app.mailer.domain.job import ImapStatus, SendStatus
@@ -380,3 +382,17 @@ def test_a_test_campaign_reaches_the_testers_alone(
     campaign = house.queued(document)
     assert house.send(campaign).outcomes == {SendStatus.SENT: 3}
     assert recipients(smtp_server) == ["tester@example.org"] * 3
+
+
+def test_a_database_that_fails_at_the_end_hides_nothing_that_was_sent(
+    sqlite_house: House, smtp_server: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OperationalError("", {}, Exception("disk full"))
+
+    monkeypatch.setattr(jobs, "counts", fail)
+    campaign = sqlite_house.queued(letter(smtp_server.port, 3))
+    report = sqlite_house.send(campaign, limit=2)
+    assert (report.outcomes, report.waiting) == ({SendStatus.SENT: 2}, 1)
+    assert report.stopped == "The database could not be used (OperationalError)."
+    assert report.has_findings

@@ -126,8 +126,7 @@ def test_one_burst_over_several_connections_is_one_complaint(
     all_there.set()
     thread.join()
     assert reports[0].stopped is None
-    assert reports[0].outcomes[SendStatus.DEFERRED] == 4
-    assert recipients(server) == people(24)
+    assert reports[0].outcomes == {SendStatus.DEFERRED: 4, SendStatus.SENT: 20}
 
 
 @pytest.mark.parametrize("code", [421, 535])

@@ -300,3 +300,16 @@ def test_a_line_is_json_with_what_the_record_has(tmp_path: Path) -> None:
             "text": "no",
             "at": AT.isoformat(),
         }
+
+
+def test_a_journal_that_was_deleted_or_closed_is_noticed_before_a_dot_leaves(
+    tmp_path: Path,
+) -> None:
+    journal = FileJournal(tmp_path)
+    journal.check()
+    (tmp_path / f"{journal.worker}.journal").unlink()
+    with pytest.raises(OSError, match="was deleted"):
+        journal.check()
+    journal.close(settled=False)
+    with pytest.raises(OSError, match="is closed"):
+        journal.check()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,3 +82,10 @@ def test_names_are_always_safe_and_distinct(wanted: list[tuple[str | None, str]]
         assert not name.startswith(".")
         assert not name.endswith((".", " "))
         assert len(name.encode()) <= 255
+
+
+@pytest.mark.parametrize("piece", [". ", ".", " ", ".a", ".1", "_"])
+def test_no_name_takes_long(piece: str) -> None:
+    begin = time.process_time()
+    assert len(safe_filename(piece * 100_000 + "x").encode()) <= 240
+    assert time.process_time() - begin < 1

@@ -214,3 +214,24 @@ def test_hostile_brackets_end_soon() -> None:
 def test_an_address_that_readers_would_decode_is_refused(address: str) -> None:
     with pytest.raises(InvalidMailbox, match="begins encoded text"):
         parse_mailbox(address)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        " " * 660 + "<" + " " * 660 + "<" + " " * 660 + ">",
+        "x" + " " * 990 + "<" + " " * 990 + ">",
+        '<"' * 990 + ">",
+        '<"\\' * 600 + ">",
+        "<a@b>" * 390 + ">",
+        '"' + "\\" * 1900 + '"@example.org',
+        "a@" * 990,
+        "x@" + "a-" * 900,
+    ],
+    ids=lambda value: value[:10].strip() or "blanks",
+)
+def test_no_value_takes_long(value: str) -> None:
+    begin = time.process_time()
+    with pytest.raises(InvalidMailbox):
+        parse_mailbox(value)
+    assert time.process_time() - begin < 0.5

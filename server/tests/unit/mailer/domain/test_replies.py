@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,3 +121,12 @@ def test_a_refusal_for_good_decides_over_others() -> None:
     later, quota, never = Reply(450, "later"), Reply(550, "rate limit"), Reply(550, "5.1.1 unknown")
     assert gravest([later, quota, never]) is never
     assert gravest([Reply(250, "ok"), quota]) is quota
+
+
+@pytest.mark.parametrize("word", ["limit", "exceed ", "daily.", "limit ", "relaying-", "rate"])
+def test_no_reply_takes_long(word: str) -> None:
+    """A hostile server says as much as the wire takes: a hundred lines of 8 KB."""
+    lines = "\n".join([word * (8000 // len(word))] * 100)
+    begin = time.process_time()
+    classify(Reply(450, lines))
+    assert time.process_time() - begin < 0.5

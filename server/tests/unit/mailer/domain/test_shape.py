@@ -468,3 +468,15 @@ def test_a_complete_document_survives_the_way_through_text() -> None:
     campaign, issues = read_shape(json.dumps(complete()))
     assert issues == []
     assert campaign == read_shape_of(complete())[0]
+
+
+@pytest.mark.parametrize("levels", [255, 400, 900, 5_000, 100_000])
+@pytest.mark.parametrize("brackets", ["[]", ('{"a":', "}")], ids=["lists", "objects"])
+def test_nesting_that_could_not_be_stored_is_refused(
+    levels: int, brackets: tuple[str, str] | str
+) -> None:
+    inner = brackets[0] * levels + ("1" if brackets[0] != "[" else "") + brackets[1] * levels
+    campaign, issues = read_shape('{"version": "1.0", "x-note": ' + inner + "}")
+    assert campaign is None
+    assert [issue.code for issue in issues] == ["invalid-json"]
+    assert "too deeply" in issues[0].message
