@@ -24,10 +24,10 @@ from uuid import UUID
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "server"))
 
-from app.mailer.domain.blob import BlobRef
-from app.mailer.domain.frame import Base64Cache
 from app.mailer.domain.mailbox import Mailbox
-from app.mailer.domain.message import Attached, Draft, build_frame, message_id_for
+from app.mailer.domain.mime.blob import BlobRef
+from app.mailer.domain.mime.frame import Base64Cache
+from app.mailer.domain.mime.message import Attached, Draft, build_frame, message_id_for
 
 GOAL = 8
 DATE = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)

@@ -21,8 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "server"))
 from app.mailer.adapters.file_tree import DiskFileTree
-from app.mailer.domain.attachments import RenderedRule, Resolver
-from app.mailer.domain.file_index import FileIndex
+from app.mailer.domain.files.attachments import RenderedRule, Resolver
+from app.mailer.domain.files.index import FileIndex
 from app.mailer.domain.issues import Severity
 
 #: What speed.md asks for: our rules a second against those of one glob each.

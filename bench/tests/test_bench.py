@@ -14,7 +14,7 @@ import validate
 from commands import Cost, Machine
 from make_files import make
 
-from app.mailer.domain.shape import read_shape
+from app.mailer.domain.campaign.shape import read_shape
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
-from app.mailer.domain.blob import BlobRef as BlobRef
 from app.mailer.domain.campaign import Source
-from app.mailer.domain.file_stat import FileStat as FileStat
-from app.mailer.domain.rows import Table
+from app.mailer.domain.entries.rows import Table
+from app.mailer.domain.files.stat import FileStat as FileStat
+from app.mailer.domain.mime.blob import BlobRef as BlobRef
 
 
 class Clock(Protocol):

@@ -11,7 +11,7 @@ import pytest
 from app.mailer.adapters.campaign_files import DiskCampaignFiles
 from app.mailer.adapters.pdf_text import pdf_text
 from app.mailer.domain.issues import EntryState
-from app.mailer.domain.letter import Letter
+from app.mailer.domain.letters.letter import Letter
 from app.mailer.services.prepare import Prepared, prepare, read_campaign
 
 _ROOT = Path(__file__).parents[3]

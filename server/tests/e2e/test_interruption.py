@@ -25,7 +25,7 @@ import pytest
 from app.access.keys import create_api_key
 from app.access.scopes import Scope
 from app.mailer.adapters.clock import SystemClock
-from app.mailer.domain.job import SendStatus
+from app.mailer.domain.delivery.job import SendStatus
 from tests.integration.services.sending.house import House, letter, make_house, people, recipients
 from tests.servers.dovecot import PASSWORD, DovecotServer
 from tests.servers.smtp import Act, SmtpServer

@@ -42,22 +42,30 @@ class Wire:
             while True:
                 client, _ = self._listener.accept()
                 server = socket.create_connection((self.host, self._target))
+                gone = threading.Event()
                 for pump in (self._requests, self._replies):
-                    threading.Thread(target=pump, args=(client, server), daemon=True).start()
+                    threading.Thread(target=pump, args=(client, server, gone), daemon=True).start()
 
-    def _requests(self, client: socket.socket, server: socket.socket) -> None:
+    def _requests(
+        self, client: socket.socket, server: socket.socket, gone: threading.Event
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := client.recv(65_536):
-                server.sendall(data)
                 if self._cut_after_request and self._cut_after_request in data:
                     self._cut_after_request = b""
                     self.cuts += 1
+                    # Before the server hears it, so that no quick answer slips through.
+                    gone.set()
+                    server.sendall(data)
                     break
+                server.sendall(data)
         _cut(client, server)
 
-    def _replies(self, client: socket.socket, server: socket.socket) -> None:
+    def _replies(self, client: socket.socket, server: socket.socket, gone: threading.Event) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(65_536):
+                if gone.is_set():
+                    break
                 if self._cut_before_reply and self._cut_before_reply in data:
                     self._cut_before_reply = b""
                     self.cuts += 1

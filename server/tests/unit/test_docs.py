@@ -12,8 +12,8 @@ import pytest
 from app.mailer.commands import __path__ as command_folders
 from app.mailer.domain.campaign.check import check_campaign
 from app.mailer.domain.campaign.schema import campaign_schema
+from app.mailer.domain.campaign.shape import read_shape
 from app.mailer.domain.codes import POLICY_DEFAULTS
-from app.mailer.domain.shape import read_shape
 from app.settings import Settings
 
 _ROOT = Path(__file__).parents[3]

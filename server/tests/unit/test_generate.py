@@ -8,8 +8,8 @@ import pytest
 
 from app.generate import generated, main, stale, write
 from app.mailer.domain.codes import CODES
+from app.mailer.domain.delivery.job import MOVES, SendStatus, mermaid
 from app.mailer.domain.issues import EntryState, Severity
-from app.mailer.domain.job import MOVES, SendStatus, mermaid
 
 PAGES = generated()
 CODES_PAGE = PAGES["docs/issue-codes.md"]

@@ -13,8 +13,8 @@ from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, OfTenant, RowKey, RowNumber, UuidKey, status_type
+from app.mailer.domain.delivery.job import Decision, ImapStatus, SendStatus
 from app.mailer.domain.issues import EntryState, Severity
-from app.mailer.domain.job import Decision, ImapStatus, SendStatus
 
 
 class Job(OfTenant, Base):

@@ -11,7 +11,7 @@ from sqlalchemy import CursorResult, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.db.models import AppendAttemptOutcome, ImapAppendAttempt, Job
-from app.mailer.domain.job import ImapStatus, SendStatus
+from app.mailer.domain.delivery.job import ImapStatus, SendStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import AttemptOutcome, Job, SendAttempt
 from app.db.repositories.delivery import Claimed, moved
-from app.mailer.domain.job import Event, ImapStatus, SendStatus, sources_of, target_of
+from app.mailer.domain.delivery.job import Event, ImapStatus, SendStatus, sources_of, target_of
 from app.mailer.ports import RecipientReply, Reply, Stage
 
 #: Characters of a server's words that are kept, for each letter and each of its recipients.

@@ -13,9 +13,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.db.models import Campaign, CampaignVersion, Job, WorkflowState
+from app.mailer.domain.delivery.job import SendStatus
 from app.mailer.domain.errors import NotFound
 from app.mailer.domain.issues import EntryState
-from app.mailer.domain.job import SendStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Job, JobIssue
 from app.db.repositories.queueing import Gate, sent_elsewhere
+from app.mailer.domain.delivery.job import Event, sources_of, target_of
+from app.mailer.domain.delivery.review import Standing
 from app.mailer.domain.issues import EntryState, Severity
-from app.mailer.domain.job import Event, sources_of, target_of
-from app.mailer.domain.review import Standing
 
 #: Parameters of one statement, which databases limit.
 _CHUNK = 1000

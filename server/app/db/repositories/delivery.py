@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, CursorResult, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from app.db.models import Job, JobMessage
-from app.mailer.domain.job import Event, sources_of, target_of
+from app.mailer.domain.delivery.job import Event, sources_of, target_of
 
 
 @dataclass(frozen=True, slots=True)

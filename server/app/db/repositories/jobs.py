@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 from app.db.models import Job, JobAttachment, JobIssue, JobMessage
 from app.db.repositories import issues as issue_rows
 from app.db.repositories.bulk import insert_rows
+from app.mailer.domain.delivery.job import Decision, Event, ImapStatus, SendStatus, sources_of
 from app.mailer.domain.errors import Conflict, NotFound
 from app.mailer.domain.issues import EntryState, Issue
-from app.mailer.domain.job import Decision, Event, ImapStatus, SendStatus, sources_of
 
 #: Rows for one statement; more of them gain nothing and hold memory.
 _CHUNK = 1000

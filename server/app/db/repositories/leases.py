@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import AttemptOutcome, Job, SendAttempt
 from app.db.repositories.delivery import Claimed, moved
-from app.mailer.domain.job import Event, sources_of, target_of
+from app.mailer.domain.delivery.job import Event, sources_of, target_of
 
 LOST = "The sender stopped before the server's answer was known."
 #: Few enough for one statement of any database.

@@ -10,8 +10,7 @@ from sqlalchemy import ColumnElement, CursorResult, and_, case, exists, func, or
 from sqlalchemy.orm import Session, aliased
 
 from app.db.models import CampaignVersion, Job
-from app.mailer.domain.issues import EntryState
-from app.mailer.domain.job import (
+from app.mailer.domain.delivery.job import (
     REACHED,
     Decision,
     Event,
@@ -19,6 +18,7 @@ from app.mailer.domain.job import (
     sources_of,
     target_of,
 )
+from app.mailer.domain.issues import EntryState
 
 
 @dataclass(frozen=True, slots=True)

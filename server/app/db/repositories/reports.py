@@ -22,8 +22,8 @@ from app.db.models import (
     SendAttempt,
 )
 from app.db.repositories.queueing import Gate, sent_elsewhere
+from app.mailer.domain.delivery.job import Event, SendStatus, sources_of
 from app.mailer.domain.issues import Severity
-from app.mailer.domain.job import Event, SendStatus, sources_of
 from app.mailer.domain.report import JobGroup
 
 

@@ -16,8 +16,8 @@ from app.mailer.adapters.text_encoding import (
     encoding_of,
 )
 from app.mailer.domain.campaign import Source
-from app.mailer.domain.entries import named_source
-from app.mailer.domain.rows import Table
+from app.mailer.domain.entries.entry import named_source
+from app.mailer.domain.entries.rows import Table
 from app.mailer.ports import FileFault, FileTree
 
 #: Templates and images; larger ones are a mistake.

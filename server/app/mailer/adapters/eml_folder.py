@@ -9,8 +9,8 @@ from pathlib import Path
 
 from app.mailer.adapters.private_folder import make_private
 from app.mailer.adapters.whole_file import unfinished_of, whole_file
-from app.mailer.domain.attachment_names import safe_filename
 from app.mailer.domain.errors import MailerError
+from app.mailer.domain.files.attachment_names import safe_filename
 
 #: Names what was written here, so that the next build removes that and nothing else.
 _LIST = ".multimailer-letters"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from app.mailer.domain.pacing import Pace
+from app.mailer.domain.delivery.pacing import Pace
 from app.mailer.ports import Clock
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.mailer.adapters.smtp_text import UnsafeText, checked, refuse_unsafe
-from app.mailer.domain.replies import gravest
+from app.mailer.domain.delivery.replies import gravest
 from app.mailer.ports import (
     AppendOutcome,
     Envelope,

@@ -14,7 +14,7 @@ from typing import NoReturn
 from app.mailer.adapters.smtp_session import SmtpSession
 from app.mailer.adapters.smtp_text import UnsafeText, checked, refuse_unsafe, stuffed
 from app.mailer.adapters.smtp_wire import WireError
-from app.mailer.domain.replies import gravest, said
+from app.mailer.domain.delivery.replies import gravest, said
 from app.mailer.ports import (
     Envelope,
     RecipientReply,

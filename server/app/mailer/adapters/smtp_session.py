@@ -20,7 +20,7 @@ from app.mailer.adapters.connection import (
     verified_tls,
 )
 from app.mailer.adapters.smtp_wire import Wire, WireError
-from app.mailer.domain.replies import said
+from app.mailer.domain.delivery.replies import said
 from app.mailer.ports import (
     RecipientReply,
     Reply,

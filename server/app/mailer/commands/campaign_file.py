@@ -21,7 +21,7 @@ from app.mailer.commands.terminal import (
 from app.mailer.domain.campaign import Campaign
 from app.mailer.domain.errors import CampaignInvalid, MailerError
 from app.mailer.domain.issues import EntryState, Issue
-from app.mailer.domain.letter import Letter
+from app.mailer.domain.letters.letter import Letter
 from app.mailer.ports import Progress
 from app.mailer.services.build import Built
 from app.mailer.services.prepare import Prepared, prepare, read_campaign

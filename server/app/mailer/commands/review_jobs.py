@@ -24,9 +24,9 @@ from app.mailer.commands.terminal import (
     say,
 )
 from app.mailer.commands.unsettled import show_failed, show_in_doubt
+from app.mailer.domain.delivery.job import Decision, Event
+from app.mailer.domain.delivery.review import RESEND_WARNING
 from app.mailer.domain.errors import MailerError
-from app.mailer.domain.job import Decision, Event
-from app.mailer.domain.review import RESEND_WARNING
 from app.mailer.services.report import unsettled
 from app.mailer.services.review import ReviewPage, Selection, Settled, decide, open_reviews, resolve
 

@@ -23,7 +23,7 @@ from app.mailer.commands.terminal import (
     run,
     say,
 )
-from app.mailer.domain.job import SendStatus
+from app.mailer.domain.delivery.job import SendStatus
 from app.mailer.services.append_sent import append_sent
 from app.mailer.services.send_campaign import SendReport, rehearse_sending, send_campaign
 

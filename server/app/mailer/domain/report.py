@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
+from app.mailer.domain.delivery.job import OPEN, Decision, ImapStatus, SendStatus, queueable
 from app.mailer.domain.issues import EntryState
-from app.mailer.domain.job import OPEN, Decision, ImapStatus, SendStatus, queueable
 
 IN_DOUBT_EXPLANATION = (
     "The connection broke, or the program stopped, after the end of the message may have left and "

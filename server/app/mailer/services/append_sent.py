@@ -22,9 +22,9 @@ from app.db.repositories import appending, campaigns, delivery, versions
 from app.db.repositories.appending import ToAppend
 from app.failpoints import failpoint
 from app.mailer.domain.campaign import Campaign
+from app.mailer.domain.delivery.job import ImapStatus
 from app.mailer.domain.errors import BlobDamaged, BlobMissing, StorageFailed
-from app.mailer.domain.frame import Base64Cache, Frame
-from app.mailer.domain.job import ImapStatus
+from app.mailer.domain.mime.frame import Base64Cache, Frame
 from app.mailer.ports import (
     BlobRef,
     BlobStore,

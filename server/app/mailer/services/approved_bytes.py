@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from app.db.repositories.delivery import Claimed
 from app.mailer.domain.errors import BlobDamaged
-from app.mailer.domain.frame import Base64Cache, Frame
+from app.mailer.domain.mime.frame import Base64Cache, Frame
 from app.mailer.ports import BlobRef
 
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from app.mailer.domain.attachment_names import safe_filename
-from app.mailer.domain.attachments import MASK, ChosenFile
-from app.mailer.domain.blob import BlobRef
 from app.mailer.domain.errors import CampaignInvalid
-from app.mailer.domain.frame import Base64Cache, Frame
+from app.mailer.domain.files.attachment_names import safe_filename
+from app.mailer.domain.files.attachments import MASK, ChosenFile
 from app.mailer.domain.issues import Issue, Severity
-from app.mailer.domain.letter import Letter, archive_terms, compose, wants_archive
-from app.mailer.domain.message import Attached, InlineImage, build_frame, message_id_for
-from app.mailer.domain.mime import UnsafeHeader, media_type_for
-from app.mailer.domain.placeholders import TemplateFailed
+from app.mailer.domain.letters.letter import Letter, archive_terms, compose, wants_archive
+from app.mailer.domain.mime.blob import BlobRef
+from app.mailer.domain.mime.frame import Base64Cache, Frame
+from app.mailer.domain.mime.headers import UnsafeHeader, media_type_for
+from app.mailer.domain.mime.message import Attached, InlineImage, build_frame, message_id_for
+from app.mailer.domain.templates.placeholders import TemplateFailed
 from app.mailer.ports import Archiver, CampaignFiles, FileFault, Progress
 from app.mailer.services.match_files import file_issue, read_file, too_large
 from app.mailer.services.prepare import Prepared

@@ -19,7 +19,7 @@ from app.db.repositories import issues, jobs, versions
 from app.db.repositories.jobs import NewAttachment, NewJob
 from app.mailer.domain.errors import Conflict
 from app.mailer.domain.issues import EntryState, Issue
-from app.mailer.domain.letter import Letter, shown_subject
+from app.mailer.domain.letters.letter import Letter, shown_subject
 from app.mailer.ports import (
     Archiver,
     BlobRef,

@@ -15,21 +15,21 @@ from app.access.actor import Actor, require_scope
 from app.access.scopes import Scope
 from app.audit import log
 from app.db.models import CampaignVersion
-from app.mailer.domain.attachment_names import safe_filename
 from app.mailer.domain.campaign import Campaign
-from app.mailer.domain.compiled import TemplateTexts
-from app.mailer.domain.compiling import compile_campaign
 from app.mailer.domain.errors import ConfigurationError, MailerError
+from app.mailer.domain.files.attachment_names import safe_filename
+from app.mailer.domain.letters.compiled import TemplateTexts
+from app.mailer.domain.letters.compiling import compile_campaign
 from app.mailer.domain.mailbox import (
     InvalidMailbox,
     Mailbox,
     control_character,
     parse_mailbox,
 )
-from app.mailer.domain.message import Attached, Draft, build_frame
-from app.mailer.domain.mime import media_type_for
-from app.mailer.domain.placeholders import Values
+from app.mailer.domain.mime.headers import media_type_for
+from app.mailer.domain.mime.message import Attached, Draft, build_frame
 from app.mailer.domain.report import summary_text, write_jobs_csv
+from app.mailer.domain.templates.placeholders import Values
 from app.mailer.ports import (
     Clock,
     Envelope,

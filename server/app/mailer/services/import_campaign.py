@@ -19,9 +19,9 @@ from app.db.base import dump_document
 from app.db.models import CampaignVersion, WorkflowState
 from app.db.repositories import campaigns, versions
 from app.mailer.domain.campaign import Campaign
+from app.mailer.domain.campaign.shape import read_shape_of
+from app.mailer.domain.campaign.snapshot import with_absolute_paths, with_secrets, without_secrets
 from app.mailer.domain.errors import CampaignInvalid
-from app.mailer.domain.shape import read_shape_of
-from app.mailer.domain.snapshot import with_absolute_paths, with_secrets, without_secrets
 from app.mailer.ports import Clock, SecretBox
 from app.mailer.services.prepare import read_campaign
 

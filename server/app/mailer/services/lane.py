@@ -8,10 +8,25 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy.orm import Session, sessionmaker
+
 from app.db.repositories.delivery import Claimed
-from app.mailer.domain.job import SendStatus
-from app.mailer.domain.retry import RetryPolicy
-from app.mailer.ports import MailTransport
+from app.mailer.domain.delivery.job import SendStatus
+from app.mailer.domain.delivery.retry import RetryPolicy
+from app.mailer.domain.mime.frame import Base64Cache
+from app.mailer.ports import BlobStore, Clock, Journal, MailTransport, RateLimiter
+
+
+@dataclass(frozen=True, slots=True)
+class Gear:
+    """The ports that sending uses, shared by all connections; `encoded` saves encoding again."""
+
+    sessions: sessionmaker[Session]
+    blobs: BlobStore
+    limiter: RateLimiter
+    journal: Journal
+    clock: Clock
+    encoded: Base64Cache
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,23 +17,20 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from app.db.models import AttemptOutcome
 from app.db.repositories import attempts, delivery, leases
 from app.db.repositories.attempts import Attempted
 from app.db.repositories.delivery import Claimed
 from app.failpoints import failpoint
+from app.mailer.domain.delivery.job import Event, SendStatus, target_of
+from app.mailer.domain.delivery.replies import Outcome, Verdict, classify, said
 from app.mailer.domain.errors import BlobMissing, StorageFailed
-from app.mailer.domain.job import Event, SendStatus, target_of
-from app.mailer.domain.replies import Outcome, Verdict, classify, said
 from app.mailer.ports import Envelope, JournalRecord, Stage, Staged, TransportFailure
 from app.mailer.services.approved_bytes import ChangedAfterBuild, approved_bytes
 from app.mailer.services.lane import Stopped
 from app.mailer.services.recovery import replay, settled
-
-if TYPE_CHECKING:
-    from app.mailer.services.engine import Run
+from app.mailer.services.run import Run
 
 #: How many due jobs all connections hold together where no rate limit asks for one at a time.
 BATCH = 20
@@ -55,9 +52,9 @@ class Line:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._engine = run.engine
+        self._gear = run.gear
         self._lane = run.lane
-        self._worker = run.engine.journal.worker
+        self._worker = run.gear.journal.worker
         self._transport = run.lane.connect()
         self._held: deque[Claimed] = deque()
         self._unreachable = 0
@@ -88,21 +85,21 @@ class Line:
             # Looked at first, so that nobody waits for a place that no message needs.
             if self._run.ended or not self._any_due():
                 return False
-            self._run.wait(self._engine.limiter.reserve(self._lane.rate_key, per_minute))
+            self._run.wait(self._gear.limiter.reserve(self._lane.rate_key, per_minute))
             return self._take(1)
 
     def _any_due(self) -> bool:
-        with self._engine.sessions() as session:
+        with self._gear.sessions() as session:
             return delivery.any_due(
-                session, self._lane.tenant_id, self._lane.version_id, self._engine.clock.now()
+                session, self._lane.tenant_id, self._lane.version_id, self._gear.clock.now()
             )
 
     def _take(self, wanted: int) -> bool:
         places = self._run.take_places(wanted)
         if self._run.ended or not places:
             return False
-        now = self._engine.clock.now()
-        with self._engine.sessions() as session:
+        now = self._gear.clock.now()
+        with self._gear.sessions() as session:
             self._held.extend(
                 delivery.claim(
                     session,
@@ -122,7 +119,7 @@ class Line:
     def _release(self) -> None:
         """Give back what was claimed and not tried."""
         if self._held:
-            with self._engine.sessions() as session:
+            with self._gear.sessions() as session:
                 leases.release(session, self._lane.tenant_id, self._held, self._worker)
                 session.commit()
             self._run.give_places_back(len(self._held))
@@ -130,12 +127,12 @@ class Line:
 
     def _send(self, job: Claimed) -> None:
         """One message from its frozen bytes to the recorded reply, unless it is taken from us."""
-        engine = self._engine
-        with engine.sessions() as session:
+        gear = self._gear
+        with gear.sessions() as session:
             frame = delivery.frame_of(session, self._lane.tenant_id, job.id)
         try:
             chunks = approved_bytes(
-                job, frame, lambda ref: engine.blobs.get(self._lane.tenant_id, ref), engine.encoded
+                job, frame, lambda ref: gear.blobs.get(self._lane.tenant_id, ref), gear.encoded
             )
         except ChangedAfterBuild as changed:
             self._record(job, Attempted(Event.CHANGED, None, Stage.CONNECT, error=str(changed)))
@@ -146,7 +143,7 @@ class Line:
                 "Make the file store available again, then run the same command.",
             ) from error
 
-        started = engine.clock.now()
+        started = gear.clock.now()
         slowed_before = self._run.slowed
         envelope = Envelope(job.envelope_from, job.recipients, job.needs_smtputf8)
         try:
@@ -157,7 +154,7 @@ class Line:
         self._unreachable = 0
         try:
             failpoint("after_stage")
-            engine.journal.check()
+            gear.journal.check()
             won = self._commit(job, started, staged)
             failpoint("after_commit")
         except BaseException as error:
@@ -173,13 +170,13 @@ class Line:
             self._transport.abort()
 
     def _commit(self, job: Claimed, started: datetime, staged: Staged) -> bool:
-        with self._engine.sessions() as session:
+        with self._gear.sessions() as session:
             won = attempts.commit_to_send(
                 session,
                 self._lane.tenant_id,
                 job,
                 worker=self._worker,
-                lease_until=self._engine.clock.now() + LEASE,
+                lease_until=self._gear.clock.now() + LEASE,
                 data_started_at=started,
                 recipients=staged.recipients,
             )
@@ -189,7 +186,7 @@ class Line:
 
     def _finish(self, job: Claimed, slowed_before: int) -> None:
         """The dot leaves now; what comes back is journalled, then recorded."""
-        engine = self._engine
+        gear = self._gear
         try:
             reply = self._transport.finish()
         except TransportFailure as failure:
@@ -199,10 +196,10 @@ class Line:
             )
             return
         failpoint("after_dot")
-        now = engine.clock.now()
+        now = gear.clock.now()
         unwritten: OSError | None = None
         try:
-            engine.journal.record(JournalRecord(job.id, job.fence, reply.code, reply.text, now))
+            gear.journal.record(JournalRecord(job.id, job.fence, reply.code, reply.text, now))
         except OSError as error:
             # The answer is still here, and the database may take it.
             unwritten = error
@@ -227,7 +224,7 @@ class Line:
         self._unreachable = self._unreachable + 1 if failure.stage in _BEFORE_A_MESSAGE else 0
         if failure.reply is not None:
             self._run.heard(too_fast=verdict.slow_down, slowed_before=slowed_before)
-        now = self._engine.clock.now()
+        now = self._gear.clock.now()
         self._record(job, settled(verdict, job, job.attempt_count + 1, now, self._lane, failure))
         self._stop_if_too_fast(verdict, failure.message)
         if self._unreachable >= UNREACHABLE_TRIES:
@@ -242,9 +239,9 @@ class Line:
             )
 
     def _record(self, job: Claimed, attempted: Attempted) -> None:
-        tenant_id, now = self._lane.tenant_id, self._engine.clock.now()
+        tenant_id, now = self._lane.tenant_id, self._gear.clock.now()
         status: SendStatus | None = None
-        with self._engine.sessions() as session:
+        with self._gear.sessions() as session:
             if attempts.record(
                 session,
                 tenant_id,

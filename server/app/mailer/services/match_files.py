@@ -6,18 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
-from app.mailer.domain.attachments import Decision, RenderedRule, Resolver, chosen_files
-from app.mailer.domain.body import base64_size
-from app.mailer.domain.claims import Claims
 from app.mailer.domain.codes import CODES
-from app.mailer.domain.compiled import CompiledCampaign
 from app.mailer.domain.errors import FileChanged, UnsafePath
-from app.mailer.domain.expected_text import check_text, is_pdf
-from app.mailer.domain.file_index import FileIndex
-from app.mailer.domain.file_stat import FileStat
+from app.mailer.domain.files.attachments import Decision, RenderedRule, Resolver, chosen_files
+from app.mailer.domain.files.claims import Claims
+from app.mailer.domain.files.expected_text import check_text, is_pdf
+from app.mailer.domain.files.index import FileIndex
+from app.mailer.domain.files.stat import FileStat
 from app.mailer.domain.issues import Issue, Severity
-from app.mailer.domain.letter import Letter, wants_archive
-from app.mailer.domain.letter_rules import rendered_rules
+from app.mailer.domain.letters.compiled import CompiledCampaign
+from app.mailer.domain.letters.letter import Letter, wants_archive
+from app.mailer.domain.letters.rules import rendered_rules
+from app.mailer.domain.mime.body import base64_size
 from app.mailer.ports import CampaignFiles, FileFault, FileTree, PdfText, Progress
 
 _STEP = 200

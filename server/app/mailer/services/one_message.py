@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.mailer.domain.replies import Outcome, classify
+from app.mailer.domain.delivery.replies import Outcome, classify
 from app.mailer.ports import Envelope, MailTransport, Reply, Stage, TransportFailure
 
 

@@ -13,17 +13,17 @@ from zoneinfo import available_timezones
 
 from app.mailer.domain.campaign import Campaign, FileText
 from app.mailer.domain.campaign.check import check_campaign
+from app.mailer.domain.campaign.shape import read_shape
 from app.mailer.domain.codes import CODES
-from app.mailer.domain.columns import plan_columns
-from app.mailer.domain.compiled import CompiledCampaign, TemplateTexts
-from app.mailer.domain.compiling import compile_campaign
-from app.mailer.domain.entries import Entry, check_ids, entries_from_inline, named_source
+from app.mailer.domain.entries.columns import plan_columns
+from app.mailer.domain.entries.entry import Entry, check_ids, entries_from_inline, named_source
+from app.mailer.domain.entries.rows import entries_from_rows
 from app.mailer.domain.errors import CampaignInvalid
 from app.mailer.domain.issues import EntryState, Issue, Severity
-from app.mailer.domain.letter import Letter
-from app.mailer.domain.letter_check import check_letter
-from app.mailer.domain.rows import entries_from_rows
-from app.mailer.domain.shape import read_shape
+from app.mailer.domain.letters.check import check_letter
+from app.mailer.domain.letters.compiled import CompiledCampaign, TemplateTexts
+from app.mailer.domain.letters.compiling import compile_campaign
+from app.mailer.domain.letters.letter import Letter
 from app.mailer.ports import CampaignFiles, FileFault, FileTree, PdfText, Progress
 from app.mailer.services.match_files import file_issue, match_files
 

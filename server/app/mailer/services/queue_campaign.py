@@ -13,8 +13,8 @@ from app.access.scopes import Scope
 from app.audit import log
 from app.db.models import WorkflowState
 from app.db.repositories import campaigns, queueing
+from app.mailer.domain.delivery.window import first_due
 from app.mailer.domain.errors import Conflict
-from app.mailer.domain.window import first_due
 from app.mailer.ports import Clock, SecretBox
 from app.mailer.services.import_campaign import stored_campaign
 from app.mailer.services.versions import built_version_of

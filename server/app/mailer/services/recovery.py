@@ -14,9 +14,9 @@ from app.db.models import AttemptOutcome
 from app.db.repositories import appending, attempts, leases
 from app.db.repositories.attempts import Attempted
 from app.failpoints import failpoint
-from app.mailer.domain.job import Event, SendStatus, target_of
-from app.mailer.domain.replies import Outcome, Verdict, classify
-from app.mailer.domain.retry import RetryPolicy
+from app.mailer.domain.delivery.job import Event, SendStatus, target_of
+from app.mailer.domain.delivery.replies import Outcome, Verdict, classify
+from app.mailer.domain.delivery.retry import RetryPolicy
 from app.mailer.ports import (
     AbandonedJournal,
     Clock,

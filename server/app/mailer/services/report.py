@@ -31,8 +31,8 @@ from app.db.repositories.reports import Trouble
 from app.mailer.domain import report as shape
 from app.mailer.domain.campaign import RateLimit
 from app.mailer.domain.codes import CODES
+from app.mailer.domain.delivery.job import OPEN, Decision, ImapStatus, SendStatus
 from app.mailer.domain.issues import EntryState
-from app.mailer.domain.job import OPEN, Decision, ImapStatus, SendStatus
 from app.mailer.domain.report import IN_DOUBT_EXPLANATION, Card, JobGroup
 from app.mailer.services.versions import version_of
 

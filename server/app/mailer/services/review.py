@@ -17,10 +17,15 @@ from app.db.models import CampaignVersion, Job, JobAttachment, JobIssue, Workflo
 from app.db.repositories import campaigns, decisions, issues, jobs
 from app.db.repositories.queueing import Gate
 from app.mailer.domain.codes import CODES
+from app.mailer.domain.delivery.job import OPEN, Decision, Event, ImapStatus, SendStatus
+from app.mailer.domain.delivery.review import (
+    PERSONS_EVENTS,
+    Refused,
+    why_not_decided,
+    why_not_moved,
+)
 from app.mailer.domain.errors import Conflict, MailerError
 from app.mailer.domain.issues import EntryState
-from app.mailer.domain.job import OPEN, Decision, Event, ImapStatus, SendStatus
-from app.mailer.domain.review import PERSONS_EVENTS, Refused, why_not_decided, why_not_moved
 from app.mailer.ports import SecretBox
 from app.mailer.services.import_campaign import stored_campaign
 from app.mailer.services.server_access import wants_sent_copy
@@ -178,7 +183,7 @@ def resolve(
 
     `retry` tries what failed again; `cancel` stops what has not left; `assume_sent` and `resend`
     settle what is in doubt. **With `resend` a message that did arrive arrives a second time**
-    (`domain.review.RESEND_WARNING`: show it before asking for the yes).
+    (`domain.delivery.review.RESEND_WARNING`: show it before asking for the yes).
 
     With `entry_ids` all of them are settled or none (`Refused` says why); with None all of the
     version for which `event` is legal.

@@ -19,10 +19,10 @@ from app.db.models import WorkflowState
 from app.db.repositories import campaigns, delivery, jobs, versions
 from app.db.repositories.delivery import Claimed
 from app.mailer.domain.campaign import Campaign
-from app.mailer.domain.frame import Base64Cache
-from app.mailer.domain.job import OPEN, SendStatus
-from app.mailer.domain.retry import RetryPolicy
-from app.mailer.domain.window import next_open
+from app.mailer.domain.delivery.job import OPEN, SendStatus
+from app.mailer.domain.delivery.retry import RetryPolicy
+from app.mailer.domain.delivery.window import next_open
+from app.mailer.domain.mime.frame import Base64Cache
 from app.mailer.ports import (
     BlobStore,
     Clock,

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 from app.mailer.domain.errors import CampaignInvalid, MailerError
 from app.mailer.domain.issues import Severity
-from app.mailer.domain.letter import Letter
+from app.mailer.domain.letters.letter import Letter
+from app.mailer.domain.letters.recipients import Lists
 from app.mailer.domain.mailbox import Mailbox
-from app.mailer.domain.recipients import Lists
 from app.mailer.ports import (
     Archiver,
     CampaignFiles,

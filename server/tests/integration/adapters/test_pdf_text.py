@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 
 from app.mailer.adapters import pdf_text as pdf_text_module
 from app.mailer.adapters.pdf_text import pdf_text
-from app.mailer.domain.expected_text import contains_text
+from app.mailer.domain.files.expected_text import contains_text
 from app.mailer.ports import PdfText
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[4] / "bench"))

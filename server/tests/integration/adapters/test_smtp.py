@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from app.mailer.adapters.smtp import SmtpTransport
-from app.mailer.domain.replies import Outcome, classify
+from app.mailer.domain.delivery.replies import Outcome, classify
 from app.mailer.ports import Envelope, Reply, Security, ServerAccess, Stage, TransportFailure
 from tests.servers.smtp import BUSY, DROP, GARBAGE, KEEP_AND_DROP, Act, SmtpServer
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from app.mailer.adapters.smtp import SmtpTransport
-from app.mailer.domain.replies import Outcome, classify
+from app.mailer.domain.delivery.replies import Outcome, classify
 from app.mailer.ports import Envelope, Security, ServerAccess, Stage, TransportFailure
 from tests.servers.certificates import Certificates
 from tests.servers.smtp import BUSY, DROP, Act, SmtpServer

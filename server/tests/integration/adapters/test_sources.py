@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 from app.mailer.adapters.sources import open_source
 from app.mailer.adapters.sources.csv_table import csv_table
 from app.mailer.domain.campaign import Source
-from app.mailer.domain.entries import BrokenCell
+from app.mailer.domain.entries.entry import BrokenCell
+from app.mailer.domain.entries.rows import Row, Table
 from app.mailer.domain.issues import Issue, Severity
-from app.mailer.domain.rows import Row, Table
 
 
 def opened(folder: Path, name: str, data: bytes | str, **source: object) -> Table:

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.db.models import Campaign, CampaignVersion, Job, Tenant, WorkflowState
 from app.db.repositories import campaigns, jobs, versions
 from app.db.repositories.jobs import NewJob
+from app.mailer.domain.delivery.job import SendStatus
 from app.mailer.domain.errors import NotFound
 from app.mailer.domain.issues import EntryState
-from app.mailer.domain.job import SendStatus
 from tests.integration.db.conftest import NOW, new_version
 
 LATER = NOW + timedelta(hours=1)

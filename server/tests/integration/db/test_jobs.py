@@ -23,9 +23,9 @@ from app.db.models import (
 )
 from app.db.repositories import issues, jobs
 from app.db.repositories.jobs import NewAttachment, NewJob
+from app.mailer.domain.delivery.job import Decision, ImapStatus, SendStatus
 from app.mailer.domain.errors import Conflict, NotFound
 from app.mailer.domain.issues import EntryState, Issue, Severity
-from app.mailer.domain.job import Decision, ImapStatus, SendStatus
 from tests.integration.db.conftest import NOW
 
 Make = Callable[..., NewJob]

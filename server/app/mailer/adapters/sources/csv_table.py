@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from app.mailer.adapters.sources.csv_text import csv_text
 from app.mailer.adapters.sources.problem import Problem, checked_header
 from app.mailer.domain.campaign import Source
-from app.mailer.domain.entries import BrokenCell
+from app.mailer.domain.entries.entry import BrokenCell
+from app.mailer.domain.entries.rows import Row, Table
 from app.mailer.domain.issues import Issue
-from app.mailer.domain.rows import Row, Table
 
 DELIMITERS = ";,\t|"
 MAX_CELL_CHARACTERS = 8 * 1024 * 1024

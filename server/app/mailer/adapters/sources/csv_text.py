@@ -14,7 +14,7 @@ from app.mailer.adapters.text_encoding import (
     encoding_of,
 )
 from app.mailer.domain.campaign import Source
-from app.mailer.domain.entries import shown
+from app.mailer.domain.entries.entry import shown
 
 
 def csv_text(data: bytes, source: Source) -> io.TextIOBase:

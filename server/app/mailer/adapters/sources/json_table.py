@@ -12,8 +12,8 @@ from typing import NoReturn
 
 from app.mailer.adapters.sources.problem import MAX_CELLS, Problem, checked_header
 from app.mailer.domain.campaign import Source
-from app.mailer.domain.entries import BrokenCell, shown
-from app.mailer.domain.rows import Row, Table
+from app.mailer.domain.entries.entry import BrokenCell, shown
+from app.mailer.domain.entries.rows import Row, Table
 
 MAX_DIGITS = 1000
 

@@ -13,7 +13,7 @@ from app.mailer.adapters.sources.json_table import json_table, jsonl_table
 from app.mailer.adapters.sources.problem import Problem, refused
 from app.mailer.adapters.sources.xlsx_table import xlsx_table
 from app.mailer.domain.campaign import Source, SourceType
-from app.mailer.domain.rows import Table
+from app.mailer.domain.entries.rows import Table
 
 MAX_BYTES = 256 * 1024 * 1024
 

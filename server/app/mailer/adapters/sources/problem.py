@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.mailer.domain.codes import CODES
-from app.mailer.domain.columns import letters
-from app.mailer.domain.entries import shown
+from app.mailer.domain.entries.columns import letters
+from app.mailer.domain.entries.entry import shown
+from app.mailer.domain.entries.rows import Table
 from app.mailer.domain.issues import Issue
-from app.mailer.domain.rows import Table
 
 
 class Problem(Exception):

@@ -19,11 +19,11 @@ from app.mailer.adapters.sources.xlsx_scan import (
 )
 from app.mailer.domain.campaign import Source
 from app.mailer.domain.codes import CODES
-from app.mailer.domain.columns import letters
-from app.mailer.domain.entries import BrokenCell, shown
-from app.mailer.domain.fields import BadCell, read_cell
+from app.mailer.domain.entries.columns import letters
+from app.mailer.domain.entries.entry import BrokenCell, shown
+from app.mailer.domain.entries.fields import BadCell, read_cell
+from app.mailer.domain.entries.rows import Row, Table
 from app.mailer.domain.issues import Issue
-from app.mailer.domain.rows import Row, Table
 
 MAX_UNPACKED_BYTES = 512 * 1024 * 1024
 #: A table packs by a factor of ten or twenty, a bomb by up to a thousand.

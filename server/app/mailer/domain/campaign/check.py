@@ -14,7 +14,7 @@ from app.mailer.domain.campaign.fields import Field
 from app.mailer.domain.campaign.json_text import escaped
 from app.mailer.domain.campaign.root import Campaign
 from app.mailer.domain.codes import CODES
-from app.mailer.domain.fields import BadCell, pattern_fault, read_cell
+from app.mailer.domain.entries.fields import BadCell, pattern_fault, read_cell
 from app.mailer.domain.issues import Issue
 
 _LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|\[?::1\]?", re.IGNORECASE)

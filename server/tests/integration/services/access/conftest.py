@@ -21,7 +21,7 @@ from app.mailer.adapters.archive import ZipArchiver
 from app.mailer.adapters.campaign_files import DiskCampaignFiles
 from app.mailer.adapters.pdf_text import pdf_text
 from app.mailer.adapters.recording import RecordingTransport
-from app.mailer.domain.job import Decision, Event
+from app.mailer.domain.delivery.job import Decision, Event
 from app.mailer.services.append_sent import SentBox, append_sent, rehearse_append
 from app.mailer.services.build_version import (
     Workshop,

@@ -17,7 +17,7 @@ from app.mailer.adapters.archive import ZipArchiver
 from app.mailer.adapters.campaign_files import DiskCampaignFiles
 from app.mailer.adapters.pdf_text import pdf_text
 from app.mailer.domain.issues import Issue
-from app.mailer.domain.letter import Letter
+from app.mailer.domain.letters.letter import Letter
 from app.mailer.services.build import Built, build_letters, draft_job_id
 from app.mailer.services.prepare import Prepared, prepare, read_campaign
 

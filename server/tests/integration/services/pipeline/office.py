@@ -21,7 +21,7 @@ from app.mailer.adapters.clock import SystemClock
 from app.mailer.adapters.pdf_text import pdf_text
 from app.mailer.adapters.secret_box import AesSecretBox
 from app.mailer.domain.campaign import Campaign
-from app.mailer.domain.frame import Frame
+from app.mailer.domain.mime.frame import Frame
 from app.mailer.services.build_version import Workshop, build_version, prepare_version
 from app.mailer.services.import_campaign import Imported, import_campaign, stored_campaign
 from tests.integration.services.pipeline.desk import NOW, Desk, silent

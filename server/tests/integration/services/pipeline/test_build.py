@@ -10,8 +10,8 @@ import pytest
 import pyzipper
 
 from app.mailer.domain.errors import CampaignInvalid
-from app.mailer.domain.frame import Frame
 from app.mailer.domain.issues import EntryState
+from app.mailer.domain.mime.frame import Frame
 from tests.integration.services.pipeline.desk import (
     NOW,
     Desk,

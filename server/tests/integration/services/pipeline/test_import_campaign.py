@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 
 from app.access.actor import Actor
 from app.db.models import AuditEntry, Campaign, CampaignVersion
+from app.mailer.domain.campaign.shape import read_shape
 from app.mailer.domain.errors import AccessDenied, CampaignInvalid, ConfigurationError
-from app.mailer.domain.shape import read_shape
 from app.mailer.services.import_campaign import stored_campaign
 from tests.integration.services.pipeline.desk import document, entry
 from tests.integration.services.pipeline.office import Office

@@ -15,9 +15,9 @@ import openpyxl
 import pytest
 
 import app
+from app.mailer.domain.campaign.shape import read_shape
 from app.mailer.domain.codes import CODES, POLICY_DEFAULTS
 from app.mailer.domain.issues import EntryState, Issue, Severity
-from app.mailer.domain.shape import read_shape
 from tests.integration.services.pipeline.desk import Desk, document, entry, tiny_pdf
 
 B, R, W = Severity.BLOCK, Severity.REVIEW, Severity.WARN

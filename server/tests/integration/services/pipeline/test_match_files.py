@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.mailer.domain.issues import EntryState
-from app.mailer.domain.letter import Letter
+from app.mailer.domain.letters.letter import Letter
 from app.mailer.services.prepare import Prepared
 from tests.integration.services.pipeline.desk import Desk, codes, document, entry, tiny_pdf
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from app.mailer.domain.attachment_names import safe_filename
 from app.mailer.domain.errors import CampaignInvalid
+from app.mailer.domain.files.attachment_names import safe_filename
 from app.mailer.domain.issues import EntryState
-from app.mailer.domain.letter import Letter
+from app.mailer.domain.letters.letter import Letter
 from app.mailer.services.build import Built
 from tests.integration.services.pipeline.desk import (
     Desk,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.mailer.domain.errors import CampaignInvalid
-from app.mailer.domain.file_index import FileIndex
+from app.mailer.domain.files.index import FileIndex
 from app.mailer.domain.issues import EntryState, Severity
 from app.mailer.services.prepare import read_campaign
 from tests.integration.services.pipeline.desk import Desk, codes, document, entry

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app.mailer.domain.issues import EntryState
-from app.mailer.domain.letter import Letter
+from app.mailer.domain.letters.letter import Letter
 from app.mailer.services.build import Built
 from tests.integration.services.pipeline.desk import (
     Desk,

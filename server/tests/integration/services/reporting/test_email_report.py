@@ -20,8 +20,8 @@ from app.db.session import reading
 from app.mailer.adapters.recording import Recorded, RecordingTransport
 from app.mailer.adapters.secret_box import AesSecretBox
 from app.mailer.adapters.smtp import SmtpTransport
+from app.mailer.domain.delivery.job import SendStatus
 from app.mailer.domain.errors import AccessDenied, ConfigurationError, MailerError, NotFound
-from app.mailer.domain.job import SendStatus
 from app.mailer.ports import (
     Envelope,
     MailTransport,

@@ -18,9 +18,9 @@ from app.db.models import (
 from app.db.repositories import issues
 from app.db.repositories.jobs import NewAttachment, NewJob
 from app.db.session import reading
+from app.mailer.domain.delivery.job import Decision, ImapStatus, SendStatus
 from app.mailer.domain.errors import AccessDenied, NotFound
 from app.mailer.domain.issues import EntryState, Issue, Severity
-from app.mailer.domain.job import Decision, ImapStatus, SendStatus
 from app.mailer.domain.report import JOB_COLUMNS
 from app.mailer.services.report import RECENT_FAILURES, campaign_report, job_rows
 from tests.integration.services.reporting.conftest import CONFIG, NOW, Desk

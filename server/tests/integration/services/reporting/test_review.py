@@ -14,10 +14,10 @@ from app.db.models import WorkflowState
 from app.db.repositories import decisions
 from app.db.repositories.jobs import NewAttachment, NewJob
 from app.mailer.adapters.secret_box import AesSecretBox
+from app.mailer.domain.delivery.job import Decision, Event, ImapStatus, SendStatus
+from app.mailer.domain.delivery.review import Refused
 from app.mailer.domain.errors import AccessDenied, Conflict, MailerError, NotFound
 from app.mailer.domain.issues import EntryState, Issue, Severity
-from app.mailer.domain.job import Decision, Event, ImapStatus, SendStatus
-from app.mailer.domain.review import Refused
 from app.mailer.services.review import (
     ReviewPage,
     Selection,

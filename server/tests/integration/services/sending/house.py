@@ -28,7 +28,7 @@ from app.mailer.adapters.limiter_memory import MemoryLimiter
 from app.mailer.adapters.pdf_text import pdf_text
 from app.mailer.adapters.secret_box import AesSecretBox
 from app.mailer.adapters.smtp import SmtpTransport
-from app.mailer.domain.job import SendStatus
+from app.mailer.domain.delivery.job import SendStatus
 from app.mailer.ports import BlobStore, Journal, MailTransport, RateLimiter, ServerAccess
 from app.mailer.services.build_version import Workshop, build_version, prepare_version
 from app.mailer.services.import_campaign import Imported, import_campaign

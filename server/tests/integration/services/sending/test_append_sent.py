@@ -18,7 +18,7 @@ from app.db.models import AppendAttemptOutcome, AuditEntry, JobMessage
 from app.db.repositories import appending
 from app.mailer.adapters.imap import ImapSentFolder
 from app.mailer.domain.campaign import Campaign
-from app.mailer.domain.job import ImapStatus, SendStatus
+from app.mailer.domain.delivery.job import ImapStatus, SendStatus
 from app.mailer.ports import AppendOutcome, SentFolder, SentFolderFailure
 from app.mailer.services.append_sent import AppendReport, SentBox, append_sent, rehearse_append
 from app.mailer.services.server_access import imap_access

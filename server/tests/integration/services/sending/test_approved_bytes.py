@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import update
 
 from app.db.models import JobMessage
-from app.mailer.domain.frame import Frame
-from app.mailer.domain.job import SendStatus
+from app.mailer.domain.delivery.job import SendStatus
+from app.mailer.domain.mime.frame import Frame
 from tests.integration.services.sending.house import House, letter, recipients
 from tests.servers.smtp import SmtpServer
 

@@ -20,8 +20,8 @@ from sqlalchemy.exc import OperationalError
 
 from app.db.models import AttemptOutcome, Job
 from app.db.session import make_engine, session_factory
+from app.mailer.domain.delivery.job import Event, SendStatus
 from app.mailer.domain.errors import MailerError
-from app.mailer.domain.job import Event, SendStatus
 from app.mailer.services import line as line_module
 from app.mailer.services import recovery as recovery_module
 from app.mailer.services.line import LEASE

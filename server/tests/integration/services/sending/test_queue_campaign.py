@@ -12,9 +12,9 @@ from sqlalchemy import select
 from app.access.actor import Actor
 from app.db.models import AuditEntry, CampaignVersion, Job, WorkflowState
 from app.db.repositories.queueing import LeftOut
+from app.mailer.domain.delivery.job import Decision, SendStatus
 from app.mailer.domain.errors import AccessDenied, Conflict, NotFound
 from app.mailer.domain.issues import EntryState
-from app.mailer.domain.job import Decision, SendStatus
 from app.mailer.services.queue_campaign import Queued, queue_campaign
 from tests.integration.services.sending.house import START, House, letter, people, recipients
 from tests.servers.smtp import SmtpServer

@@ -14,8 +14,8 @@ from app.db.repositories import attempts, delivery, leases
 from app.db.repositories.delivery import Claimed
 from app.failpoints import FailpointReached, make_failpoint
 from app.mailer.adapters.journal import FileJournal
-from app.mailer.domain.job import ImapStatus, SendStatus
-from app.mailer.domain.retry import RetryPolicy
+from app.mailer.domain.delivery.job import ImapStatus, SendStatus
+from app.mailer.domain.delivery.retry import RetryPolicy
 from app.mailer.ports import JournalRecord, RecipientReply, Reply, Stage
 from app.mailer.services import recovery
 from app.mailer.services.line import LEASE

@@ -14,8 +14,8 @@ from sqlalchemy.exc import OperationalError
 from app.db.models import AttemptOutcome, AuditEntry, JobMessage
 from app.db.repositories import jobs
 from app.db.repositories.delivery import Claimed
-from app.mailer.domain.frame import Frame
-from app.mailer.domain.job import ImapStatus, SendStatus
+from app.mailer.domain.delivery.job import ImapStatus, SendStatus
+from app.mailer.domain.mime.frame import Frame
 from app.mailer.ports import Stage
 from tests.integration.services.sending.house import START, House, letter, people, recipients
 from tests.servers.network import free_ports

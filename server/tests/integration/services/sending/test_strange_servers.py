@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.mailer.domain.job import SendStatus
+from app.mailer.domain.delivery.job import SendStatus
 from tests.integration.services.sending.house import House, letter, people, recipients
 from tests.servers.smtp import Act, SmtpServer
 

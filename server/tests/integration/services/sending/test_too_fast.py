@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from app.db.models import AttemptOutcome
-from app.mailer.domain.job import SendStatus
+from app.mailer.domain.delivery.job import SendStatus
 from tests.integration.services.sending.house import START, House, letter, people, recipients
 from tests.integration.services.sending.test_recovery import Worker
 from tests.servers.smtp import Act, SmtpServer

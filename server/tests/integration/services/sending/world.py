@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Job
 from app.mailer.adapters.journal import FileJournal
-from app.mailer.domain.job import SendStatus
+from app.mailer.domain.delivery.job import SendStatus
 from app.mailer.ports import (
     Envelope,
     JournalRecord,

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.mailer.domain.delivery.job import OPEN, Decision, ImapStatus, SendStatus
 from app.mailer.domain.issues import EntryState
-from app.mailer.domain.job import OPEN, Decision, ImapStatus, SendStatus
 from app.mailer.domain.report import (
     IN_DOUBT_EXPLANATION,
     JOB_COLUMNS,
@@ -227,10 +227,10 @@ def test_however_the_file_is_split_no_cell_begins_as_a_formula(values: list[str]
 
 
 def test_long_runs_of_blanks_take_no_time() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for run in ("\n" * 100_000, "; " * 50_000, '"' * 100_000):
         cell(run + "x")
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 # -- in words

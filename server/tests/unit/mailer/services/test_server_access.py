@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.mailer.domain.campaign import Campaign
+from app.mailer.domain.campaign.shape import read_shape_of
 from app.mailer.domain.errors import ConfigurationError
-from app.mailer.domain.shape import read_shape_of
 from app.mailer.ports import Security
 from app.mailer.services.server_access import (
     SmtpOverrides,

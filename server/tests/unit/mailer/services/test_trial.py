@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 
 from app.mailer.adapters.recording import RecordingTransport
+from app.mailer.domain.campaign.shape import read_shape_of
 from app.mailer.domain.errors import CampaignInvalid, MailerError
 from app.mailer.domain.mailbox import Mailbox
-from app.mailer.domain.shape import read_shape_of
 from app.mailer.ports import (
     Archiver,
     CampaignFiles,

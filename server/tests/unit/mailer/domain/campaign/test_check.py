@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from app.mailer.domain.campaign.check import check_campaign
+from app.mailer.domain.campaign.shape import read_shape_of
 from app.mailer.domain.issues import Issue, Severity
-from app.mailer.domain.shape import read_shape_of
 
 from .documents import complete
 

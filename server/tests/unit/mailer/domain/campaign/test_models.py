@@ -24,9 +24,9 @@ from app.mailer.domain.campaign import (
     is_reserved_header,
 )
 from app.mailer.domain.campaign.schema import campaign_schema
+from app.mailer.domain.campaign.shape import read_shape_of
 from app.mailer.domain.codes import POLICY_DEFAULTS
 from app.mailer.domain.issues import Severity
-from app.mailer.domain.shape import read_shape_of
 
 from .documents import draft
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import app.mailer.schemas
 from app.mailer.domain.campaign.schema import alternatives, campaign_schema, keys_at
-from app.mailer.domain.shape import read_shape, read_shape_of
+from app.mailer.domain.campaign.shape import read_shape, read_shape_of
 
 from .documents import MINIMAL, complete, draft
 

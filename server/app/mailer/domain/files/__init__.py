@@ -1,0 +1,1 @@
+"""Which files a letter gets, and the mix-ups among them."""

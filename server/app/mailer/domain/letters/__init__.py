@@ -1,0 +1,1 @@
+"""A campaign made ready, and each entry checked against it."""

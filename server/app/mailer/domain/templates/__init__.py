@@ -1,0 +1,1 @@
+"""Texts with placeholders: the two engines, and what goes wrong in texts."""

@@ -1,0 +1,111 @@
+"""One run of the engine: what its connections share, from the limit to the reason for stopping."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.db.repositories.delivery import Claimed
+from app.mailer.domain.delivery.job import SendStatus
+from app.mailer.services.lane import Gear, Lane, OnDone, Stopped, Tally
+
+#: Letters a minute that a run starts from where the server complains before it took any.
+_MODEST_PACE = 60.0
+
+
+class Run:
+    """What the connections of one run share."""
+
+    def __init__(
+        self, gear: Gear, lane: Lane, stop: threading.Event, limit: int | None, on_done: OnDone
+    ) -> None:
+        self.gear = gear
+        self.lane = lane
+        self.tally = Tally()
+        self._stop = stop
+        self._halted = threading.Event()
+        self._left = limit
+        self._on_done = on_done
+        self._lock = threading.Lock()
+        self._began = gear.clock.monotonic()
+        #: The pace of all connections together. A complaint gives one to a run that had none.
+        self.per_minute = lane.per_minute
+        #: How often the pace was lowered, and how often since a message was answered otherwise.
+        self.slowed = 0
+        self.complaints = 0
+        #: Held by the one connection that waits for the next place under a rate limit.
+        self.turn = threading.Lock()
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Around one connection's share of the run: what ends it there ends the whole run."""
+        try:
+            yield
+        except Stopped as stopped:
+            self._halt(stopped.reason, stopped.hint)
+        except SQLAlchemyError as error:
+            self._halt(
+                f"The database could not be used ({type(error).__name__}).",
+                "Run the same command again: what the server answered is in the journal.",
+            )
+        except Exception as error:
+            self._halt(f"Sending ended unexpectedly ({type(error).__name__}: {error}).")
+            raise
+
+    @property
+    def ended(self) -> bool:
+        return self._stop.is_set() or self._halted.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait, at most until the run ends."""
+        clock = self.gear.clock
+        until = clock.monotonic() + seconds
+        while not self.ended and (left := until - clock.monotonic()) > 0:
+            clock.sleep(min(left, 0.2))
+
+    def take_places(self, wanted: int) -> int:
+        """How many more messages may be claimed, `wanted` at most, within the run's limit."""
+        with self._lock:
+            if self._left is None:
+                return wanted
+            taken = min(wanted, self._left)
+            self._left -= taken
+            return taken
+
+    def give_places_back(self, count: int) -> None:
+        with self._lock:
+            if self._left is not None:
+                self._left += count
+
+    def heard(self, *, too_fast: bool, slowed_before: int) -> None:
+        """What the server thinks of the pace, by its answer about one message.
+
+        `slowed_before` is what `slowed` was when that message began: the complaints of several
+        connections about one and the same pace are one.
+        """
+        with self._lock:
+            if not too_fast:
+                self.complaints = 0
+                return
+            if slowed_before < self.slowed:
+                return
+            self.slowed += 1
+            self.complaints += 1
+            if self.per_minute is None:
+                minutes = max(1.0, self.gear.clock.monotonic() - self._began) / 60
+                self.per_minute = max(_MODEST_PACE, self.tally.outcomes[SendStatus.SENT] / minutes)
+            self.gear.limiter.slow_down(self.lane.rate_key, self.per_minute)
+
+    def done(self, job: Claimed, status: SendStatus) -> None:
+        with self._lock:
+            self.tally.outcomes[status] += 1
+            self._on_done(job, status)
+
+    def _halt(self, reason: str, hint: str = "") -> None:
+        with self._lock:
+            if self.tally.stopped is None:
+                self.tally.stopped, self.tally.hint = reason, hint
+        self._halted.set()

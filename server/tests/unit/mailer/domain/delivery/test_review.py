@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from app.mailer.domain.delivery.job import (
+    Cause,
+    Decision,
+    Event,
+    SendStatus,
+    allowed_events,
+    queueable,
+)
+from app.mailer.domain.delivery.review import (
+    PERSONS_EVENTS,
+    Refused,
+    Standing,
+    why_not_decided,
+    why_not_moved,
+)
+from app.mailer.domain.issues import EntryState
+
+
+def job(
+    build: EntryState = EntryState.NEEDS_REVIEW,
+    send: SendStatus = SendStatus.UNQUEUED,
+    decision: Decision | None = None,
+    *,
+    sent_elsewhere: bool = False,
+) -> Standing:
+    return Standing("e1", build, decision, send, sent_elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("build", "accept", "exclude"),
+    [
+        (EntryState.NEEDS_REVIEW, True, True),
+        (EntryState.READY, False, True),
+        (EntryState.WARNING, False, True),
+        (EntryState.BLOCKED, False, False),
+        (EntryState.EXCLUDED, False, False),
+        (EntryState.INACTIVE, False, False),
+    ],
+)
+def test_who_may_be_accepted_or_excluded(build: EntryState, accept: bool, exclude: bool) -> None:
+    assert (why_not_decided(job(build), Decision.ACCEPT) is None) is accept
+    assert (why_not_decided(job(build), Decision.EXCLUDE) is None) is exclude
+
+
+def test_nobody_can_make_a_blocked_entry_queueable() -> None:
+    for build, before, decision in itertools.product(EntryState, (None, *Decision), Decision):
+        if why_not_decided(job(build, decision=before), decision) is None:
+            assert queueable(build, decision) is (decision is Decision.ACCEPT)
+    assert "blocked" in str(why_not_decided(job(EntryState.BLOCKED), Decision.ACCEPT))
+
+
+def test_an_exclusion_can_be_taken_back() -> None:
+    excluded = job(EntryState.READY, decision=Decision.EXCLUDE)
+    assert why_not_decided(excluded, Decision.ACCEPT) is None
+
+
+@pytest.mark.parametrize("send", SendStatus)
+def test_decisions_come_before_queueing(send: SendStatus) -> None:
+    early = send in (SendStatus.UNQUEUED, SendStatus.CANCELLED)
+    assert (why_not_decided(job(send=send), Decision.EXCLUDE) is None) is early
+
+
+@pytest.mark.parametrize("event", PERSONS_EVENTS)
+def test_moves_are_those_of_the_table(event: Event) -> None:
+    for send in SendStatus:
+        allowed = event in allowed_events(send, Cause.PERSON)
+        assert (why_not_moved(job(send=send), event) is None) is allowed
+    assert "possible now: assume_sent, resend" in str(
+        why_not_moved(job(send=SendStatus.IN_DOUBT), Event.RETRY)
+    )
+
+
+def test_what_another_version_sent_is_not_sent_again() -> None:
+    for event, send in ((Event.RETRY, SendStatus.FAILED), (Event.RESEND, SendStatus.IN_DOUBT)):
+        assert "another version" in str(why_not_moved(job(send=send, sent_elsewhere=True), event))
+    in_doubt = job(send=SendStatus.IN_DOUBT, sent_elsewhere=True)
+    assert why_not_moved(in_doubt, Event.ASSUME_SENT) is None
+
+
+def test_a_refusal_names_every_entry_with_its_reason() -> None:
+    refused = Refused("accepted", {"a": "it is blocked", "b": "it is ready", "c": "it is blocked"})
+    assert refused.message == (
+        "Nothing was done: these entries cannot be accepted: a, c (it is blocked); b (it is ready)."
+    )
+    assert refused.refused == {"a": "it is blocked", "b": "it is ready", "c": "it is blocked"}
