@@ -33,8 +33,8 @@ step() {
   printf '   %d s\n' $((SECONDS - start))
 }
 
-step 'lint (ruff check)' $python -m ruff check --quiet . ../bench
-step 'format (ruff format)' $python -m ruff format --quiet --check . ../bench
+step 'lint (ruff check)' $python -m ruff check --quiet . ../bench ../scripts
+step 'format (ruff format)' $python -m ruff format --quiet --check . ../bench ../scripts
 step 'types (mypy strict)' $python -m mypy --no-error-summary
 step 'layers (import-linter)' $python -c 'from importlinter.cli import lint_imports_command as run; run()' --no-logo
 step 'migrations on SQLite (alembic check)' $python -m tests.servers.migrations sqlite
