@@ -113,8 +113,7 @@ def record(
     elif not committed and attempted.counts and attempted.outcome is not None:
         values["attempt_count"] = Job.attempt_count + 1
     if attempted.event is Event.ACCEPTED:
-        values["sent_at"] = now
-        values["imap_status"] = ImapStatus.PENDING if append_pending else ImapStatus.NOT_REQUESTED
+        values |= _sent(now, append_pending)
     won = moved(
         session.execute(
             update(Job)
@@ -141,16 +140,7 @@ def record(
         "reply": _storable(attempted.reply.text if attempted.reply else attempted.error or ""),
     }
     if committed:
-        session.execute(
-            update(SendAttempt)
-            .where(
-                SendAttempt.tenant_id == tenant_id,
-                SendAttempt.job_id == job.id,
-                SendAttempt.fence == job.fence,
-            )
-            .values(**outcome)
-            .execution_options(synchronize_session=False)
-        )
+        _end_attempt(session, tenant_id, job.id, job.fence, **outcome)
     elif attempted.outcome is not None:
         _insert_attempt(
             session,
@@ -216,8 +206,7 @@ def apply_reply(
     if not counts:
         values["attempt_count"] = Job.attempt_count - 1
     if target_of(event) is SendStatus.SENT:
-        values["sent_at"] = at
-        values["imap_status"] = ImapStatus.PENDING if append_pending else ImapStatus.NOT_REQUESTED
+        values |= _sent(at, append_pending)
     won = moved(
         session.execute(
             update(Job)
@@ -232,17 +221,41 @@ def apply_reply(
         )
     )
     if won:
-        session.execute(
-            update(SendAttempt)
-            .where(
-                SendAttempt.tenant_id == tenant_id,
-                SendAttempt.job_id == found.id,
-                SendAttempt.fence == fence,
-            )
-            .values(replied_at=at, outcome=outcome, code=reply.code, reply=_storable(reply.text))
-            .execution_options(synchronize_session=False)
+        _end_attempt(
+            session,
+            tenant_id,
+            found.id,
+            fence,
+            replied_at=at,
+            outcome=outcome,
+            code=reply.code,
+            reply=_storable(reply.text),
         )
     return bool(won)
+
+
+def _sent(at: datetime, append_pending: bool) -> dict[str, Any]:
+    """What else changes in a job whose message was accepted."""
+    return {
+        "sent_at": at,
+        "imap_status": ImapStatus.PENDING if append_pending else ImapStatus.NOT_REQUESTED,
+    }
+
+
+def _end_attempt(
+    session: Session, tenant_id: UUID, job_id: UUID, fence: int, **values: Any
+) -> None:
+    """Complete the attempt that `commit_to_send` began under this fence."""
+    session.execute(
+        update(SendAttempt)
+        .where(
+            SendAttempt.tenant_id == tenant_id,
+            SendAttempt.job_id == job_id,
+            SendAttempt.fence == fence,
+        )
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _insert_attempt(

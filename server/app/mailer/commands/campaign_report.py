@@ -18,6 +18,7 @@ from app.mailer.commands.terminal import (
     ApiKey,
     AsJson,
     CampaignId,
+    VersionId,
     coloured,
     parse_uuid,
     print_json,
@@ -34,10 +35,7 @@ from app.mailer.services.report import campaign_report, job_rows
 def main(
     campaign_id: CampaignId,
     api_key: ApiKey,
-    version_id: Annotated[
-        str | None,
-        typer.Option("--version-id", metavar="UUID", help="Else the newest version."),
-    ] = None,
+    version_id: VersionId = None,
     include_jobs: Annotated[
         bool, typer.Option("--include-jobs", help="Also a row for each letter.")
     ] = False,

@@ -13,6 +13,7 @@ from app.mailer.commands.terminal import (
     ApiKey,
     AsJson,
     CampaignId,
+    VersionId,
     coloured,
     parse_uuid,
     print_json,
@@ -28,10 +29,7 @@ def main(
     to: Annotated[
         list[str], typer.Option("--to", metavar="ADDRESS", help="Repeat it for several.")
     ],
-    version_id: Annotated[
-        str | None,
-        typer.Option("--version-id", metavar="UUID", help="Else the newest version."),
-    ] = None,
+    version_id: VersionId = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Do everything but reach the mail server.")
     ] = False,

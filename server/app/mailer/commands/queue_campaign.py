@@ -14,6 +14,7 @@ from app.mailer.commands.terminal import (
     ApiKey,
     AsJson,
     CampaignId,
+    VersionId,
     parse_uuid,
     print_json,
     print_table,
@@ -36,10 +37,7 @@ _LEFT_OUT = {
 def main(
     campaign_id: CampaignId,
     api_key: ApiKey,
-    version_id: Annotated[
-        str | None,
-        typer.Option("--version-id", metavar="UUID", help="Else the newest version."),
-    ] = None,
+    version_id: VersionId = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be queued; change nothing.")
     ] = False,

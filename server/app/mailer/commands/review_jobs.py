@@ -16,6 +16,7 @@ from app.mailer.commands.terminal import (
     ApiKey,
     AsJson,
     CampaignId,
+    VersionId,
     coloured,
     parse_uuid,
     print_json,
@@ -36,10 +37,7 @@ _PAGE = 200
 def main(
     campaign_id: CampaignId,
     api_key: ApiKey,
-    version_id: Annotated[
-        str | None,
-        typer.Option("--version-id", metavar="UUID", help="Else the newest version."),
-    ] = None,
+    version_id: VersionId = None,
     entry: Annotated[
         list[str] | None,
         typer.Option("--entry", metavar="ID", help="Which entry; repeat it for several."),

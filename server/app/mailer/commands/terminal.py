@@ -92,6 +92,10 @@ CampaignId = Annotated[
     str,
     typer.Option("--campaign-id", metavar="UUID", help="As list_db_campaigns shows it."),
 ]
+VersionId = Annotated[
+    str | None,
+    typer.Option("--version-id", metavar="UUID", help="Else the newest version."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON alone, for programs.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Also show what is in order.")]
 
