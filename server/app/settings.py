@@ -7,8 +7,9 @@ import binascii
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property, lru_cache
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -20,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.mailer.domain.errors import ConfigurationError
 from app.mailer.ports import Security
@@ -36,7 +37,18 @@ _MASTER_KEY_BYTES = 32
 _MAKE_KEY = 'python -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"'
 _PSYCOPG = "postgresql+psycopg"
 #: Variables whose values may not show in an error.
-_SECRET = {"DATABASE_URL", "MASTER_KEY_B64", "DEV_API_KEY", "MULTIMAILER_SMTP_PASSWORD"}
+_SECRET = {
+    "DATABASE_URL",
+    "MASTER_KEY_B64",
+    "MASTER_KEY_OLD_B64",
+    "DEV_API_KEY",
+    "MULTIMAILER_SMTP_PASSWORD",
+    "S3_ACCESS_KEY_ID",
+    "S3_SECRET_ACCESS_KEY",
+}
+
+#: Several values of one variable, parted by commas.
+_List = Annotated[tuple[str, ...], NoDecode]
 
 
 class AppEnv(StrEnum):
@@ -70,7 +82,33 @@ class Settings(BaseSettings):
     blob_dir: Path = Path("var/blobs")
     journal_dir: Path = Path("var/journal")
     master_key_b64: SecretStr = SecretStr("")
+    #: The key before, while `rotate_master_key` runs.
+    master_key_old_b64: SecretStr | None = None
     dev_api_key: SecretStr | None = None
+
+    #: Where the endpoint is set, files are in S3 and not in `blob_dir`.
+    s3_endpoint_url: str | None = None
+    s3_region: str = "garage"
+    s3_bucket: str = "attachments"
+    s3_access_key_id: SecretStr | None = None
+    s3_secret_access_key: SecretStr | None = None
+
+    #: Folders of this machine that campaigns which come by the API may read.
+    file_roots: _List = ()
+    #: Bytes that the uploads of one tenant, and one of them, may take.
+    upload_quota_bytes: int = Field(default=10 * 2**30, ge=0)
+    upload_max_bytes: int = Field(default=4 * 2**30, ge=1)
+    #: host:port or a socket's path; where set, every upload is scanned.
+    clamav_address: str | None = None
+    #: Names and networks within private ranges that mail accounts may point to.
+    allowed_private_hosts: _List = ()
+
+    #: Networks of proxies whose X-Forwarded-For is believed.
+    trusted_proxies: _List = ()
+    session_idle_minutes: int = Field(default=60, ge=1)
+    session_max_hours: int = Field(default=12, ge=1)
+    #: The largest body of a request that is no upload: a campaign with its entries in it.
+    request_max_bytes: int = Field(default=256 * 2**20, ge=1)
 
     #: Where set, these override what the campaign or the stored account says.
     smtp_host: str | None = Field(default=None, validation_alias="MULTIMAILER_SMTP_HOST")
@@ -122,6 +160,30 @@ class Settings(BaseSettings):
     @classmethod
     def _from_server(cls, path: Path) -> Path:
         return SERVER / path
+
+    @field_validator("file_roots", "allowed_private_hosts", "trusted_proxies", mode="before")
+    @classmethod
+    def _parted(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("file_roots")
+    @classmethod
+    def _roots_from_server(cls, roots: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(SERVER / root) for root in roots)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for each in proxies:
+            try:
+                ip_network(each, strict=False)
+            except ValueError:
+                raise ValueError(
+                    f"has {each!r}, which is no address and no network like 10.0.0.0/8"
+                ) from None
+        return proxies
 
     @field_validator("master_key_b64")
     @classmethod

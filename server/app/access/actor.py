@@ -19,13 +19,25 @@ class ActorKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody of one tenant, with scopes; `id` is that of the key or user, `system` otherwise."""
+    """Somebody of one tenant, with scopes; `id` is that of the key or user, `system` otherwise.
+
+    `user_id` is the person behind it: the user, or the one whom the key belongs to. `address` is
+    where the request came from.
+    """
 
     tenant_id: UUID
     kind: ActorKind
     id: str
     name: str
     scopes: frozenset[str]
+    user_id: UUID | None = None
+    address: str | None = None
+    session_id: UUID | None = None
+
+    @property
+    def identity(self) -> str:
+        """Who this really is: one person with two keys is still one person."""
+        return f"user:{self.user_id}" if self.user_id is not None else f"{self.kind}:{self.id}"
 
     @classmethod
     def system(cls, tenant_id: UUID, name: str, scopes: Iterable[str] = ()) -> Actor:

@@ -83,7 +83,12 @@ def authenticate_api_key(
     if found.last_used_at is None or now - found.last_used_at >= _USE_NOTED_EVERY:
         access.note_api_key_use(session, found.tenant_id, found.id, now)
     return Actor(
-        found.tenant_id, ActorKind.API_KEY, str(found.id), found.name, frozenset(found.scopes)
+        found.tenant_id,
+        ActorKind.API_KEY,
+        str(found.id),
+        found.name,
+        frozenset(found.scopes),
+        user_id=found.user_id,
     )
 
 

@@ -18,9 +18,13 @@ class Scope(StrEnum):
     CAMPAIGN_SEND = "campaign:send"
     REPORTS_SEND = "reports:send"
     AUDIT_READ = "audit:read"
-    FILES = "files:*"
-    ACCOUNTS = "accounts:*"
-    ADMIN = "admin:*"
+    FILES_READ = "files:read"
+    FILES_WRITE = "files:write"
+    ACCOUNTS_READ = "accounts:read"
+    ACCOUNTS_WRITE = "accounts:write"
+    ADMIN_USERS = "admin:users"
+    ADMIN_KEYS = "admin:api-keys"
+    ADMIN_TENANT = "admin:tenant"
     EVERYTHING = "*"
 
 

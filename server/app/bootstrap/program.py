@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from uuid import UUID
@@ -13,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.access.actor import Actor
+from app.access.development import bootstrap_dev_data
 from app.access.keys import authenticate_api_key
 from app.bootstrap.tools import make_overrides, make_tools
 from app.db.session import make_engine, reading, session_factory
@@ -67,6 +69,18 @@ class Program:
     def box(self) -> AesSecretBox:
         return AesSecretBox(self.settings.master_key)
 
+    def start(self) -> None:
+        """What the service does before its first request: in development, make its own data."""
+        if self.settings.is_dev:
+            self.migrate()
+            with self.sessions() as session:
+                bootstrap_dev_data(session, self.settings, self.clock.now())
+                session.commit()
+
+    def stop(self) -> None:
+        """Let go of the database."""
+        self.engine.dispose()
+
     def migrate(self) -> None:
         """Make the database's tables, or bring them up to date."""
         # Alembic takes long to load, and no other command needs it.
@@ -87,6 +101,15 @@ class Program:
             )
             session.commit()
         return actor
+
+    def authenticate(self, secret: str, address: str | None) -> Actor:
+        """Whose key or session `secret` is, asking from `address`; `AccessDenied` for none."""
+        with self.sessions() as session:
+            actor = authenticate_api_key(
+                session, secret, self.clock.now(), development=self.settings.is_dev
+            )
+            session.commit()
+        return replace(actor, address=address)
 
     def workshop(self, progress: Progress) -> Workshop:
         return Workshop(

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, JsonDocument, OfTenant, UuidKey, status_type
-
-
-class WorkflowState(StrEnum):
-    """How far a version is on its way from the editor to the archive."""
-
-    EDITING = "editing"
-    UNDER_REVIEW = "under_review"
-    APPROVED = "approved"
-    BUILT = "built"
-    QUEUED = "queued"
-    SENDING = "sending"
-    COMPLETED = "completed"
-    CANCELLED = "cancelled"
-    ARCHIVED = "archived"
+from app.mailer.domain.delivery.approval import Approval
+from app.mailer.domain.version import WorkflowState
 
 
 class Campaign(OfTenant, Base):
@@ -37,6 +24,13 @@ class Campaign(OfTenant, Base):
     external_id: Mapped[str]
     name: Mapped[str]
     description: Mapped[str]
+    #: Where it is stricter than the tenant's, it holds.
+    approval: Mapped[Approval | None] = mapped_column(status_type(Approval, "approval"))
+    #: While it is set, nothing of the campaign is claimed.
+    paused_at: Mapped[datetime | None]
+    paused_by: Mapped[str | None]
+    pause_reason: Mapped[str | None]
+    archived_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -62,8 +56,14 @@ class CampaignVersion(OfTenant, Base):
     config: Mapped[dict[str, Any]] = mapped_column(JsonDocument, deferred=True)
     config_sha256: Mapped[str] = mapped_column(String(64))
     secrets: Mapped[bytes | None] = mapped_column(deferred=True)
+    #: Grows with each change: what the ETag is made of.
+    revision: Mapped[int] = mapped_column(default=1, server_default="1")
     source_filename: Mapped[str | None]
     source_base_path: Mapped[str | None]
+    #: Came by the API: reads uploads and what is below FILE_ROOTS, nothing else.
+    is_confined: Mapped[bool] = mapped_column(default=False, server_default=false())
+    #: The columns of the table that the entries came from, for exports in its shape.
+    source_columns: Mapped[list[str] | None]
     workflow_state: Mapped[WorkflowState] = mapped_column(
         status_type(WorkflowState, "workflow_state"), default=WorkflowState.EDITING
     )
@@ -83,3 +83,29 @@ class CampaignVersion(OfTenant, Base):
     build_id: Mapped[UUID | None]
     created_at: Mapped[datetime]
     created_by: Mapped[str]
+    edited_at: Mapped[datetime | None]
+    edited_by: Mapped[str | None]
+    #: Everybody who wrote in it (`Actor.identity`), the last one last: who may not approve it.
+    author_ids: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+
+
+class VersionApproval(OfTenant, Base):
+    """Somebody's yes to exactly these messages; void as soon as one of them is another.
+
+    `messages_sha256` is over the hashes of all messages that may be queued, in order.
+    """
+
+    __tablename__ = "version_approvals"
+
+    id: Mapped[UuidKey]
+    version_id: Mapped[UUID] = mapped_column(
+        ForeignKey("campaign_versions.id", ondelete="CASCADE"), index=True
+    )
+    messages_sha256: Mapped[str] = mapped_column(String(64))
+    message_count: Mapped[int]
+    approver_id: Mapped[str]
+    approved_by: Mapped[str]
+    reason: Mapped[str]
+    approved_at: Mapped[datetime]
+    voided_at: Mapped[datetime | None]
+    void_reason: Mapped[str | None]

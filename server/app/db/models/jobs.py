@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, OfTenant, RowKey, RowNumber, UuidKey, status_type
@@ -64,6 +64,8 @@ class Job(OfTenant, Base):
     recipients: Mapped[list[str]]
     to_display: Mapped[str]
     subject: Mapped[str]
+    #: The row that the entry came from, in the order of `source_columns`; secrets left empty.
+    source_row: Mapped[list[str] | None] = mapped_column(deferred=True)
     message_id: Mapped[str | None]
     needs_smtputf8: Mapped[bool] = mapped_column(default=False)
     message_date: Mapped[datetime | None]
@@ -127,7 +129,10 @@ class JobAttachment(Base):
     """A file of a job's message, in the blob store under its hash."""
 
     __tablename__ = "attachments"
-    __table_args__ = (UniqueConstraint("job_id", "position"),)
+    __table_args__ = (
+        UniqueConstraint("job_id", "position"),
+        Index("ix_attachments_tenant_id_sha256", "tenant_id", "sha256"),
+    )
 
     id: Mapped[RowKey]
     tenant_id: Mapped[UUID]
@@ -141,3 +146,5 @@ class JobAttachment(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     #: The archive that the file travels in; only the archive itself is in the blob store then.
     archive: Mapped[str | None]
+    #: For this entry alone, not a file that everybody gets.
+    is_personal: Mapped[bool] = mapped_column(default=False, server_default=false())

@@ -6,16 +6,26 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Subquery, and_, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.db.keyset import Order, Slice, Sortable, fetch
 from app.db.models import Campaign, CampaignVersion, Job, WorkflowState
 from app.mailer.domain.delivery.job import SendStatus
 from app.mailer.domain.errors import NotFound
 from app.mailer.domain.issues import EntryState
+
+#: What lists of campaigns may be sorted by, and the key that makes an order unambiguous.
+SORTABLE: dict[str, Sortable] = {
+    "updated_at": Campaign.updated_at,
+    "created_at": Campaign.created_at,
+    "name": Campaign.name,
+}
+KEY = Campaign.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +160,19 @@ def summaries(session: Session, tenant_id: UUID) -> Sequence[CampaignSummary]:
         )
         for campaign, version_id, number, mode, state in rows
     ]
+
+
+def page(
+    session: Session,
+    tenant_id: UUID,
+    *,
+    order: Order,
+    after: tuple[Any, Any] | None,
+    limit: int,
+) -> Slice[Campaign]:
+    """A page of the tenant's campaigns."""
+    query = select(Campaign).where(Campaign.tenant_id == tenant_id)
+    return fetch(session, query, order, after=after, limit=limit)
 
 
 def _last_numbers(tenant_id: UUID) -> Subquery:

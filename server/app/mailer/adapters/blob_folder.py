@@ -72,6 +72,11 @@ class FolderBlobStore:
             except FileNotFoundError:
                 return False
 
+    def check(self) -> None:
+        with self._told():
+            self._write(self._incoming / "check", b"")
+            (self._incoming / "check").unlink(missing_ok=True)
+
     def sync(self) -> None:
         with self._told():
             _sync_file_system(self._descriptor)

@@ -31,3 +31,6 @@ class MemoryBlobStore:
 
     def sync(self) -> None:
         """Nothing to wait for: memory does not survive its process anyway."""
+
+    def check(self) -> None:
+        """Nothing can be away here."""

@@ -1,0 +1,236 @@
+"""One table from the program's errors to the answers of HTTP, as problem details (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from app.mailer.domain.delivery.review import Refused
+from app.mailer.domain.errors import (
+    AccessDenied,
+    BlobMissing,
+    CampaignInvalid,
+    ConfigurationError,
+    Conflict,
+    FileChanged,
+    IllegalMove,
+    MailerError,
+    NotFound,
+    StorageFailed,
+    UnsafePath,
+)
+
+MEDIA_TYPE = "application/problem+json"
+
+_log = logging.getLogger(__name__)
+
+
+class IssueOut(BaseModel):
+    """A finding in a campaign."""
+
+    code: str = Field(examples=["missing-file"])
+    severity: str = Field(examples=["block"])
+    pointer: str = Field(
+        description="JSON Pointer into the campaign", examples=["/entries/inline/3"]
+    )
+    entry: str | None = Field(description="The entry's id, where it is about one")
+    message: str
+    hint: str
+
+
+class FaultOut(BaseModel):
+    """Something wrong in the request itself."""
+
+    pointer: str = Field(description="JSON Pointer into the request", examples=["/body/name"])
+    message: str
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457), for people in `detail` and `hint`, for programs in `type`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(
+        description="`/problems/` and a word that stays", examples=["/problems/not-found"]
+    )
+    title: str
+    status: int
+    detail: str
+    hint: str = Field(default="", description="What to do about it")
+    issues: list[IssueOut] = Field(default=[], description="Findings in the campaign")
+    errors: list[FaultOut] = Field(default=[], description="Faults in the request, all of them")
+
+
+class ApiError(Exception):
+    """A problem of HTTP itself, which no service knows; `extra` are members of its own."""
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        detail: str,
+        hint: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        **extra: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.kind = kind
+        self.detail = detail
+        self.hint = hint
+        self.headers = dict(headers or {})
+        self.extra = extra
+
+
+#: The most special first.
+_STATUS: Sequence[tuple[type[MailerError], int, str]] = (
+    (NotFound, 404, "not-found"),
+    (AccessDenied, 403, "access-denied"),
+    (Refused, 409, "refused"),
+    (CampaignInvalid, 422, "campaign-invalid"),
+    (IllegalMove, 409, "illegal-move"),
+    (Conflict, 409, "conflict"),
+    (UnsafePath, 422, "unsafe-path"),
+    (FileChanged, 409, "file-changed"),
+    (BlobMissing, 503, "file-store"),
+    (StorageFailed, 503, "file-store"),
+    (ConfigurationError, 409, "configuration"),
+    (MailerError, 422, "invalid"),
+)
+
+_TITLES = {
+    400: "The request cannot be read",
+    401: "Not signed in",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Not possible here",
+    409: "Not possible as things are",
+    411: "The length is missing",
+    412: "Not as expected",
+    413: "Too large",
+    415: "The wrong kind of content",
+    422: "The request is not right",
+    423: "Locked",
+    428: "A condition is missing",
+    429: "Too many tries",
+    500: "A fault of this program",
+    503: "Not available at the moment",
+    507: "No room left",
+}
+
+
+def problem(
+    status: int,
+    kind: str,
+    detail: str,
+    hint: str = "",
+    *,
+    headers: Mapping[str, str] | None = None,
+    **extra: Any,
+) -> JSONResponse:
+    """An answer with problem details."""
+    content = {
+        "type": f"/problems/{kind}",
+        "title": _TITLES.get(status, "Error"),
+        "status": status,
+        "detail": detail,
+        "hint": hint,
+        "issues": [],
+        "errors": [],
+        **extra,
+    }
+    return JSONResponse(content, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def problem_of(error: MailerError) -> dict[str, Any]:
+    """The members of the problem that `error` is, for answers and for operations that failed."""
+    status, kind = next((status, kind) for cls, status, kind in _STATUS if isinstance(error, cls))
+    return {
+        "status": status,
+        "kind": kind,
+        "detail": error.message,
+        "hint": error.hint,
+        **_extra(error),
+    }
+
+
+def _extra(error: MailerError) -> dict[str, Any]:
+    if isinstance(error, CampaignInvalid):
+        return {
+            "issues": [
+                IssueOut(
+                    code=issue.code,
+                    severity=issue.severity.value,
+                    pointer=issue.pointer,
+                    entry=issue.entry,
+                    message=issue.message,
+                    hint=issue.hint,
+                ).model_dump()
+                for issue in error.issues
+            ]
+        }
+    if isinstance(error, Refused):
+        return {"refused": dict(error.refused)}
+    return {}
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the program, and every other one, with problem details."""
+
+    @app.exception_handler(MailerError)
+    def _mailer(_request: Request, error: MailerError) -> Response:
+        return problem(**problem_of(error))
+
+    @app.exception_handler(ApiError)
+    def _api(_request: Request, error: ApiError) -> Response:
+        return problem(
+            error.status, error.kind, error.detail, error.hint, headers=error.headers, **error.extra
+        )
+
+    @app.exception_handler(RequestValidationError)
+    def _invalid(_request: Request, error: RequestValidationError) -> Response:
+        faults = [
+            {
+                "pointer": "".join(f"/{_escaped(str(part))}" for part in each["loc"]),
+                # What was sent is left out: it may be a password.
+                "message": str(each["msg"]).removeprefix("Value error, "),
+            }
+            for each in error.errors()
+        ]
+        return problem(422, "request", "The request is not what this route takes.", errors=faults)
+
+    @app.exception_handler(StarletteHTTPException)
+    def _http(_request: Request, error: HTTPException) -> Response:
+        kind = {404: "not-found", 405: "method"}.get(error.status_code, "request")
+        return problem(error.status_code, kind, str(error.detail), headers=error.headers)
+
+    @app.exception_handler(DBAPIError)
+    def _database(request: Request, error: DBAPIError) -> Response:
+        _log.error("The database failed at %s: %s", request.url.path, error.orig)
+        return problem(
+            503,
+            "database",
+            "The database cannot be used at the moment.",
+            "Try again soon; /health/ready tells when.",
+            headers={"Retry-After": "5"},
+        )
+
+    @app.exception_handler(Exception)
+    def _fault(request: Request, error: Exception) -> Response:
+        _log.exception("A fault at %s", request.url.path, exc_info=error)
+        return problem(
+            500, "fault", "Something went wrong in the program itself.", "Its log says what."
+        )
+
+
+def _escaped(part: str) -> str:
+    return part.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,91 @@
+"""Routers whose routes cannot forget to say who may use them, and which errors they answer with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Depends
+from fastapi.routing import APIRoute
+
+from app.access.scopes import Scope
+from app.api.access import signed_in, with_scope
+from app.api.errors import MEDIA_TYPE, Problem
+from app.api.scopes import SCOPES, Open
+
+_DESCRIPTIONS = {
+    400: "The request cannot be read.",
+    401: "No key and no session, or one that does not count (any more).",
+    403: "The key or the session lacks the scope.",
+    404: "There is no such thing in this tenant.",
+    409: "Not possible as things are; `detail` says why.",
+    413: "The body is too large.",
+    422: "Something in the request is not right; `errors` or `issues` say what, all at once.",
+    503: "The database or the file store is away; try again.",
+}
+
+
+class ScopedRoute(APIRoute):
+    """A route whose function's name is its operation id, and whose scope stands in `SCOPES`.
+
+    A function that the table does not know cannot become a route: `KeyError` on import.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        name = endpoint.__name__
+        needs = SCOPES[name]
+        options["operation_id"] = name
+        options["description"] = _described(endpoint, needs)
+        options["openapi_extra"] = {
+            **(options.get("openapi_extra") or {}),
+            "x-scope": needs.value,
+            "security": [] if needs is Open.PUBLIC else _SECURITY,
+        }
+        if needs is not Open.PUBLIC:
+            guard = with_scope(needs) if isinstance(needs, Scope) else signed_in
+            options["dependencies"] = [Depends(guard), *(options.get("dependencies") or [])]
+        options["responses"] = {
+            **_errors(path, options.get("methods") or {"GET"}, public=needs is Open.PUBLIC),
+            **(options.get("responses") or {}),
+        }
+        super().__init__(path, endpoint, **options)
+
+
+#: Any one of these will do.
+_SECURITY: list[dict[str, list[str]]] = [{"api_key": []}, {"bearer": []}, {"cookie": []}]
+
+
+def router(tag: str, prefix: str = "") -> APIRouter:
+    """A router whose routes are guarded by `SCOPES`."""
+    return APIRouter(prefix=prefix, tags=[tag], route_class=ScopedRoute)
+
+
+def error(description: str) -> dict[str, Any]:
+    """A documented answer with problem details, for `responses`."""
+    return {
+        "description": description,
+        "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}},
+    }
+
+
+def _errors(path: str, methods: set[str], *, public: bool) -> dict[int | str, dict[str, Any]]:
+    unsafe = bool(set(methods) - {"GET", "HEAD", "OPTIONS"})
+    wanted = [422, 503]
+    if not public:
+        wanted += [401, 403]
+    if "{" in path:
+        wanted.append(404)
+    if unsafe:
+        wanted += [400, 409, 413]
+    return {status: error(_DESCRIPTIONS[status]) for status in sorted(wanted)}
+
+
+def _described(endpoint: Callable[..., Any], needs: Scope | Open) -> str:
+    text = (endpoint.__doc__ or "").strip()
+    if not text:
+        raise TypeError(f"The route {endpoint.__name__} needs a docstring: it is its description.")
+    lines = [line.removeprefix("    ") for line in text.splitlines()]
+    if isinstance(needs, Scope):
+        return "\n".join([*lines, "", f"Scope: `{needs}`."])
+    who = "anybody" if needs is Open.PUBLIC else "anybody who is signed in or has a key"
+    return "\n".join([*lines, "", f"For {who}."])
