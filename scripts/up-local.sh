@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A development stack: builds the image, starts the Postgres of compose.local.yml and lays out the
-# database with development data. Needs Docker with Compose 2.24 or newer.
+# A development stack: the service behind Traefik, with Postgres and Garage, on development data.
+# Needs Docker with Compose 2.24 or newer. Arguments go to `docker compose up`, e.g. --scale api=2.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ ! -e .env ]; then
@@ -8,7 +8,6 @@ if [ ! -e .env ]; then
   echo "Made .env from .env.example"
 fi
 compose=(docker compose -f compose.yml -f compose.local.yml)
-"${compose[@]}" build cli
-"${compose[@]}" up --detach --wait postgres
-"${compose[@]}" run --rm cli python -m app.mailer.commands.init_db --with-dev-data
-echo "Ready. Run a command: ${compose[*]} run --rm cli python -m app.mailer.commands.list_db_campaigns --help"
+"${compose[@]}" up --build --detach --wait "$@"
+echo "Ready: http://localhost:8080/health, and the API's pages at http://localhost:8000/docs"
+echo "Stop it: ${compose[*]} down"

@@ -11,6 +11,9 @@ from app.db.base import Base, JsonDocument, UtcDateTime
 from app.db.session import make_engine
 from app.settings import get_settings
 
+#: Any number that nothing else locks.
+_MIGRATING = 7_305_001
+
 
 def _plain_type(kind: str, item: object, autogenerate: AutogenContext) -> str | bool:
     """Migrations name SQLAlchemy's types only, so that they outlive our code."""
@@ -42,6 +45,8 @@ def _migrate(connection: Connection) -> None:
     )
     with context.begin_transaction():
         if not sqlite:
+            # Services that start at once migrate one after another; the later finds nothing to do.
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
             # A migration that waits for a lock holds up everybody behind it: better to fail.
             connection.exec_driver_sql("SET LOCAL lock_timeout = '10s'")
             connection.exec_driver_sql("SET LOCAL statement_timeout = '10min'")
