@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A campaign from its file to the Sent folder, by the commands that an operator types: on SQLite,
 # with an SMTP server and an IMAP account of this machine, so that no letter can leave it. All that
-# is made is in ./var, and every run begins anew.
+# is made is in ./var, and every run begins anew. Then the same by the service's API.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/env.sh dev # the SMTP server is a package for development
@@ -138,6 +138,24 @@ mm 0 email_campaign_report "${campaign[@]}" --to recipient@example.org --dry-run
 mm 0 email_campaign_report "${campaign[@]}" --to recipient@example.org
 mm 0 audit_log "${key[@]}" --limit 50
 
+part 'The service: the same program, over HTTP'
+port=$(python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+printf '\n$ uvicorn app.main:app --host 127.0.0.1 --port %s\n' "$port"
+python -m uvicorn app.main:app --host 127.0.0.1 --port "$port" --log-level warning &
+servers+=($!)
+service=http://127.0.0.1:$port
+waited=0
+until python -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1])' "$service/health/ready" 2>/dev/null; do
+  if ! kill -0 "$!" 2>/dev/null || [ $((waited += 1)) -gt 100 ]; then
+    echo "The service did not start." >&2
+    exit 1
+  fi
+  sleep 0.2
+done
+python ../scripts/demo_service.py "$service" "$example" ../var/demo/build/evidence.zip
+mm 0 verify_evidence ../var/demo/build/evidence.zip
+mm 0 verify_audit "${key[@]}"
+
 part 'What really arrived'
 python ../scripts/demo_check.py "$demo" ${imap_port:+--imap-port "$imap_port"}
 
@@ -147,6 +165,12 @@ var/demo/mail                     each message as the server got it (.eml), and 
 var/demo/build/messages           the letters as they were built for review
 var/demo/build/campaign-jobs.csv  what became of each letter
 var/demo/example                  the campaign: change it, and import it again
+var/demo/build/evidence.zip       what proves the sent version, to anybody, without this program's database
 var/demo/multimailer.db           the database, beside the blob store and the journal
-The mail servers stop now. \`scripts/demo.sh\` begins anew.
+The servers stop now. \`scripts/demo.sh\` begins anew. The service on this data, and its pages:
+
+  cd server
+  DATABASE_URL=$DATABASE_URL BLOB_DIR=$BLOB_DIR JOURNAL_DIR=$JOURNAL_DIR \\
+    ../.venv/bin/uvicorn app.main:app --host 127.0.0.1 --port 8000
+  http://127.0.0.1:8000/docs        (key: dev-multimailer-api-key; there is no WebUI yet)
 END

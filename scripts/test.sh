@@ -10,6 +10,8 @@ install_programs() {
   local missing=()
   [ -x /usr/sbin/dovecot ] || missing+=(dovecot-imapd)
   command -v 7z >/dev/null || missing+=(p7zip-full)
+  command -v chromium >/dev/null || missing+=(chromium)
+  command -v curl >/dev/null || missing+=(curl)
   if [ ${#missing[@]} -eq 0 ] || [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     return 0
   fi

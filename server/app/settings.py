@@ -59,6 +59,13 @@ class AppEnv(StrEnum):
     PRODUCTION = "production"
 
 
+class OperationsWorker(StrEnum):
+    """Who does the long work: a child of each API process, or `run_operations` started apart."""
+
+    EMBEDDED = "embedded"
+    EXTERNAL = "external"
+
+
 class Settings(BaseSettings):
     """Every setting of the program; names of variables are the fields' names in upper case.
 
@@ -90,11 +97,12 @@ class Settings(BaseSettings):
     s3_endpoint_url: str | None = None
     s3_region: str = "garage"
     s3_bucket: str = "attachments"
-    s3_access_key_id: SecretStr | None = None
-    s3_secret_access_key: SecretStr | None = None
+    s3_access_key_id: SecretStr | None = Field(default=None, validate_default=True)
+    s3_secret_access_key: SecretStr | None = Field(default=None, validate_default=True)
 
-    #: Folders of this machine that campaigns which come by the API may read.
-    file_roots: _List = ()
+    #: Folders of this machine that campaigns which come by the API may read; in development, where
+    #: nothing is said, that of the examples.
+    file_roots: _List = Field(default=(), validate_default=True)
     #: Bytes that the uploads of one tenant, and one of them, may take.
     upload_quota_bytes: int = Field(default=10 * 2**30, ge=0)
     upload_max_bytes: int = Field(default=4 * 2**30, ge=1)
@@ -105,10 +113,12 @@ class Settings(BaseSettings):
 
     #: Networks of proxies whose X-Forwarded-For is believed.
     trusted_proxies: _List = ()
-    session_idle_minutes: int = Field(default=60, ge=1)
-    session_max_hours: int = Field(default=12, ge=1)
+    session_idle_minutes: int = Field(default=60, ge=1, le=525_600)
+    session_max_hours: int = Field(default=12, ge=1, le=8_760)
     #: The largest body of a request that is no upload: a campaign with its entries in it.
     request_max_bytes: int = Field(default=256 * 2**20, ge=1)
+
+    operations_worker: OperationsWorker = OperationsWorker.EMBEDDED
 
     #: Where set, these override what the campaign or the stored account says.
     smtp_host: str | None = Field(default=None, validation_alias="MULTIMAILER_SMTP_HOST")
@@ -168,10 +178,38 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("s3_endpoint_url")
+    @classmethod
+    def _address_of_s3(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+            raise ValueError("must be the server's address, such as http://127.0.0.1:3900")
+        return url
+
+    @field_validator("s3_access_key_id", "s3_secret_access_key")
+    @classmethod
+    def _key_of_s3(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is None and info.data.get("s3_endpoint_url"):
+            raise ValueError("is needed where S3_ENDPOINT_URL is set")
+        return value
+
     @field_validator("file_roots")
     @classmethod
-    def _roots_from_server(cls, roots: tuple[str, ...]) -> tuple[str, ...]:
+    def _roots_from_server(cls, roots: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if not roots and info.data.get("app_env") is AppEnv.DEV:
+            roots = ("app/mailer/examples",)
         return tuple(str(SERVER / root) for root in roots)
+
+    @field_validator("clamav_address")
+    @classmethod
+    def _address_of_clamd(cls, address: str | None) -> str | None:
+        if address is not None and not address.startswith("/"):
+            host, _, port = address.rpartition(":")
+            if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+                raise ValueError("must be host:port, or the path of a socket beginning with /")
+        return address
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -196,14 +234,14 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"needs a key of its own with APP_ENV={env}. Make one with: {_MAKE_KEY}"
             )
-        try:
-            length = len(base64.b64decode(text, validate=True))
-        except (binascii.Error, ValueError):
-            length = 0
-        if length != _MASTER_KEY_BYTES:
-            raise ValueError(
-                f"must be {_MASTER_KEY_BYTES} bytes in base64. Make one with: {_MAKE_KEY}"
-            )
+        _refuse_wrong_length(text)
+        return value
+
+    @field_validator("master_key_old_b64")
+    @classmethod
+    def _whole_old_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _refuse_wrong_length(value.get_secret_value())
         return value
 
     @field_validator("dev_api_key")
@@ -235,9 +273,24 @@ class Settings(BaseSettings):
         """The 32 bytes that everything secret is sealed with."""
         return base64.b64decode(self.master_key_b64.get_secret_value())
 
+    @cached_property
+    def master_key_old(self) -> bytes | None:
+        """The key before; what it sealed opens, too."""
+        old = self.master_key_old_b64
+        return None if old is None else base64.b64decode(old.get_secret_value())
+
     @property
     def is_dev(self) -> bool:
         return self.app_env is AppEnv.DEV
+
+
+def _refuse_wrong_length(text: str) -> None:
+    try:
+        length = len(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError):
+        length = 0
+    if length != _MASTER_KEY_BYTES:
+        raise ValueError(f"must be {_MASTER_KEY_BYTES} bytes in base64. Make one with: {_MAKE_KEY}")
 
 
 def _sentence(fault: ErrorDetails) -> str:

@@ -17,6 +17,7 @@ from tests.servers.certificates import Certificates
 from tests.servers.dovecot import DovecotServer
 from tests.servers.network import forbid_outside
 from tests.servers.postgres import PostgresServer, migrate
+from tests.servers.s3 import Bucket, S3Server
 from tests.servers.smtp import SmtpServer
 
 settings.register_profile(
@@ -124,6 +125,22 @@ def start_dovecot(certificates: Certificates) -> Iterator[Callable[..., DovecotS
     yield start
     for server in started:
         server.stop()
+
+
+# -- file stores
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """One S3 server for all tests of this process."""
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> Bucket:
+    """An empty bucket."""
+    return s3.new_bucket()
 
 
 # -- databases

@@ -62,6 +62,7 @@ def upgrade() -> None:
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("size", ROW_NUMBER, nullable=False),
         sa.Column("offset", ROW_NUMBER, nullable=False),
+        sa.Column("turn", ROW_NUMBER, nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=True),
         sa.Column("replace", sa.Boolean(), nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
@@ -74,6 +75,8 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_uploads")),
     )
+    op.create_index("ix_uploads_expires_at", "uploads", ["expires_at"])
+    op.create_index("ix_uploads_tenant_id", "uploads", ["tenant_id"])
     op.create_table(
         "login_sessions",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -247,6 +250,14 @@ def upgrade() -> None:
         "ix_operations_tenant_id_created_at", "operations", ["tenant_id", "created_at", "id"]
     )
     op.create_index("ix_operations_version_id", "operations", ["version_id"])
+    op.create_index(
+        "uq_operations_version_id_running",
+        "operations",
+        ["version_id"],
+        unique=True,
+        sqlite_where=sa.text("status = 'running'"),
+        postgresql_where=sa.text("status = 'running'"),
+    )
     op.create_table(
         "version_approvals",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -272,11 +283,41 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_version_approvals")),
     )
     op.create_index("ix_version_approvals_version_id", "version_approvals", ["version_id"])
+    op.create_table(
+        "version_files",
+        sa.Column("id", ROW_NUMBER, autoincrement=True, nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("version_id", sa.Uuid(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("size", ROW_NUMBER, nullable=False),
+        sa.Column("takers", sa.Integer(), nullable=False),
+        sa.Column("first_takers", DOCUMENT, nullable=False),
+        sa.Column("is_personal", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["version_id"],
+            ["campaign_versions.id"],
+            name=op.f("fk_version_files_version_id_campaign_versions"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_version_files")),
+        sa.UniqueConstraint(
+            "version_id", "position", name=op.f("uq_version_files_version_id_position")
+        ),
+    )
+    op.create_index(
+        "ix_version_files_version_id_takers_position",
+        "version_files",
+        ["version_id", "takers", "position"],
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_version_files_version_id_takers_position", "version_files")
+    op.drop_table("version_files")
     op.drop_index("ix_version_approvals_version_id", "version_approvals")
     op.drop_table("version_approvals")
+    op.drop_index("uq_operations_version_id_running", "operations")
     op.drop_index("ix_operations_version_id", "operations")
     op.drop_index("ix_operations_tenant_id_created_at", "operations")
     op.drop_index("ix_operations_status_created_at", "operations")
@@ -288,6 +329,8 @@ def downgrade() -> None:
     op.drop_table("mail_accounts")
     op.drop_index("ix_login_sessions_tenant_id_user_id", "login_sessions")
     op.drop_table("login_sessions")
+    op.drop_index("ix_uploads_tenant_id", "uploads")
+    op.drop_index("ix_uploads_expires_at", "uploads")
     op.drop_table("uploads")
     op.drop_index("ix_stored_files_tenant_id_sha256", "stored_files")
     op.drop_table("stored_files")

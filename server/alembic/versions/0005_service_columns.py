@@ -55,6 +55,30 @@ def upgrade() -> None:
 
     with op.batch_alter_table("jobs") as batch:
         batch.add_column(sa.Column("source_row", DOCUMENT, nullable=True))
+        batch.add_column(sa.Column("content_sha256", sa.String(64), nullable=True))
+        batch.add_column(
+            sa.Column("search_text", sa.Text(), server_default=sa.text("''"), nullable=False)
+        )
+        for name in ("build_status", "imap_status"):
+            batch.drop_index(f"ix_jobs_version_id_{name}")
+            batch.create_index(
+                f"ix_jobs_version_id_{name}_position", ["version_id", name, "position"]
+            )
+        batch.create_index(
+            "ix_jobs_version_id_decision_position",
+            ["version_id", "decision", "position"],
+            postgresql_where=sa.text("decision IS NOT NULL"),
+            sqlite_where=sa.text("decision IS NOT NULL"),
+        )
+    op.execute(
+        "UPDATE jobs SET search_text = lower(entry_id || ' ' || to_display || ' ' || subject)"
+    )
+    # Pages need an order without ties.
+    op.drop_index("ix_issues_version_id_position", "issues")
+    op.create_index("ix_issues_version_id_position", "issues", ["version_id", "position", "id"])
+    op.create_index(
+        "ix_issues_version_id_code_position", "issues", ["version_id", "code", "position"]
+    )
 
     with op.batch_alter_table("tenants") as batch:
         batch.add_column(
@@ -101,9 +125,19 @@ def downgrade() -> None:
         batch.drop_column("quota_bytes")
         batch.drop_column("already_sent_days")
         batch.drop_column("jinja_allowed")
+        batch.drop_constraint(op.f("ck_tenants_approval"), type_="check")
         batch.drop_column("approval")
 
+    op.drop_index("ix_issues_version_id_position", "issues")
+    op.create_index("ix_issues_version_id_position", "issues", ["version_id", "position"])
+    op.drop_index("ix_issues_version_id_code_position", "issues")
     with op.batch_alter_table("jobs") as batch:
+        batch.drop_index("ix_jobs_version_id_decision_position")
+        for name in ("build_status", "imap_status"):
+            batch.drop_index(f"ix_jobs_version_id_{name}_position")
+            batch.create_index(f"ix_jobs_version_id_{name}", ["version_id", name])
+        batch.drop_column("search_text")
+        batch.drop_column("content_sha256")
         batch.drop_column("source_row")
 
     with op.batch_alter_table("campaigns") as batch:
@@ -111,6 +145,7 @@ def downgrade() -> None:
         batch.drop_column("pause_reason")
         batch.drop_column("paused_by")
         batch.drop_column("paused_at")
+        batch.drop_constraint(op.f("ck_campaigns_approval"), type_="check")
         batch.drop_column("approval")
 
     with op.batch_alter_table("campaign_versions") as batch:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -10,7 +9,8 @@ from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
 from app.access.keys import create_api_key, hash_key
-from app.access.passwords import hash_password
+from app.access.passwords import DEVELOPMENT_PASSWORD, hash_password
+from app.access.roles import OWNER, found_tenant
 from app.access.scopes import Scope
 from app.db.models import Role, Tenant, User
 from app.db.repositories import access
@@ -18,8 +18,7 @@ from app.mailer.domain.errors import ConfigurationError
 
 TENANT = "default"
 USER = "admin@example.local"
-PASSWORD = "dev-admin"  # noqa: S105 - known to everyone, so refused outside development
-OWNER_SCOPES: Sequence[str] = (Scope.EVERYTHING,)
+PASSWORD = DEVELOPMENT_PASSWORD
 
 
 class DevelopmentSettings(Protocol):
@@ -48,11 +47,7 @@ def bootstrap_dev_data(session: Session, settings: DevelopmentSettings, now: dat
     refuse_outside_development(settings)
     tenant = access.tenant_by_slug(session, TENANT)
     if tenant is None:
-        tenant = access.add_tenant(session, Tenant(slug=TENANT, name="Default", created_at=now))
-    role = access.role_by_name(session, tenant.id, "owner")
-    if role is None:
-        role = Role(tenant_id=tenant.id, name="owner", scopes=list(OWNER_SCOPES))
-        access.add_role(session, tenant.id, role)
+        tenant = found_tenant(session, TENANT, "Default", now)
     user = access.user_by_email(session, tenant.id, USER)
     if user is None:
         user = User(
@@ -64,6 +59,10 @@ def bootstrap_dev_data(session: Session, settings: DevelopmentSettings, now: dat
             created_at=now,
         )
         access.add_user(session, tenant.id, user)
+        role = access.role_by_name(session, tenant.id, OWNER)
+        if role is None:
+            owner = Role(name=OWNER, scopes=[Scope.EVERYTHING])
+            role = access.add_role(session, tenant.id, owner)
         access.grant_role(session, tenant.id, user.id, role.id)
     secret = settings.dev_api_key.get_secret_value() if settings.dev_api_key else ""
     if secret and access.api_key_by_hash(session, hash_key(secret)) is None:
@@ -71,7 +70,7 @@ def bootstrap_dev_data(session: Session, settings: DevelopmentSettings, now: dat
             session,
             tenant.id,
             "Development key",
-            OWNER_SCOPES,
+            [Scope.EVERYTHING],
             now,
             user_id=user.id,
             development_secret=secret,

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from sqlalchemy.orm import Session
 
 from app.access.actor import Actor, ActorKind
-from app.access.scopes import known_scopes
+from app.access.scopes import common, known_scopes
 from app.db.models import ApiKey
 from app.db.repositories import access
 from app.mailer.domain.errors import AccessDenied
@@ -64,14 +64,33 @@ def create_api_key(
     return NewApiKey(key.id, key.prefix, secret)
 
 
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """Whose key or session something is; `use_is_news` where its use is to be written down."""
+
+    actor: Actor
+    use_is_news: bool
+
+
 def authenticate_api_key(
     session: Session, raw_key: str, now: datetime, *, development: bool = False
 ) -> Actor:
+    """`recognise_api_key`, and notes the use; the caller commits."""
+    found = recognise_api_key(session, raw_key, now, development=development)
+    if found.use_is_news:
+        access.note_api_key_use(session, found.actor.tenant_id, UUID(found.actor.id), now)
+    return found.actor
+
+
+def recognise_api_key(
+    session: Session, raw_key: str, now: datetime, *, development: bool = False
+) -> Recognised:
     """The actor that `raw_key` stands for, with the key's scopes.
 
-    A key that is unknown, revoked, expired or of a disabled user gives one and the same
-    `AccessDenied`. The development key counts only with `development` (`APP_ENV=dev`), even where
-    a copied database still has it. The time of use is noted once a minute; the caller commits.
+    The key of a person allows nothing that his roles do not allow him now. A key that is unknown,
+    revoked, expired or of a disabled user gives one and the same `AccessDenied`. The development
+    key counts only with `development` (`APP_ENV=dev`), even where a copied database still has it.
+    The time of use is news once a minute.
     """
     # Looked up by its hash, the key tells nothing by the time that a comparison takes.
     found = access.api_key_by_hash(session, hash_key(raw_key))
@@ -80,15 +99,19 @@ def authenticate_api_key(
             "This API key is not valid.",
             "Check it for completeness; it may also have been revoked, or have expired.",
         )
-    if found.last_used_at is None or now - found.last_used_at >= _USE_NOTED_EVERY:
-        access.note_api_key_use(session, found.tenant_id, found.id, now)
-    return Actor(
-        found.tenant_id,
-        ActorKind.API_KEY,
-        str(found.id),
-        found.name,
-        frozenset(found.scopes),
-        user_id=found.user_id,
+    scopes = frozenset(found.scopes)
+    if found.user_id is not None:
+        scopes = common(scopes, access.scopes_of_user(session, found.tenant_id, found.user_id))
+    return Recognised(
+        Actor(
+            found.tenant_id,
+            ActorKind.API_KEY,
+            str(found.id),
+            found.name,
+            scopes,
+            user_id=found.user_id,
+        ),
+        use_is_news=found.last_used_at is None or now - found.last_used_at >= _USE_NOTED_EVERY,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from app.mailer.domain.errors import MailerError
@@ -28,6 +28,25 @@ class Scope(StrEnum):
     EVERYTHING = "*"
 
 
+#: What each allows, for people; `docs/routes.md` says which routes.
+MEANINGS: Mapping[Scope, str] = {
+    Scope.CAMPAIGN_READ: "See campaigns, their letters, jobs and reports.",
+    Scope.CAMPAIGN_WRITE: "Make, import, edit, archive and delete campaigns.",
+    Scope.CAMPAIGN_BUILD: "Validate versions and build their messages.",
+    Scope.CAMPAIGN_APPROVE: "Decide about letters that need a look, and approve versions.",
+    Scope.CAMPAIGN_SEND: "Queue, send, test, pause, resume and cancel.",
+    Scope.REPORTS_SEND: "Send reports by mail.",
+    Scope.AUDIT_READ: "See the audit log, and export evidence.",
+    Scope.FILES_READ: "See and download uploaded files.",
+    Scope.FILES_WRITE: "Upload and delete files.",
+    Scope.ACCOUNTS_READ: "See mail accounts, without their passwords.",
+    Scope.ACCOUNTS_WRITE: "Make, change, check and delete mail accounts.",
+    Scope.ADMIN_USERS: "Manage users, groups and roles, up to one's own scopes.",
+    Scope.ADMIN_KEYS: "Manage API keys, up to one's own scopes.",
+    Scope.ADMIN_TENANT: "Change the tenant's settings.",
+    Scope.EVERYTHING: "All of these, and what may be added.",
+}
+
 _GRANTABLE = frozenset(
     text for scope in Scope for text in (scope.value, scope.value.partition(":")[0] + ":*")
 ) - {"*:*"}
@@ -37,6 +56,21 @@ def covers(granted: Iterable[str], scope: str) -> bool:
     """Whether `granted` allows `scope`: by name, by its family (`files:*`), or by `*`."""
     family = f"{scope.partition(':')[0]}:*"
     return any(held in (scope, family, Scope.EVERYTHING) for held in granted)
+
+
+def lacking(granted: Iterable[str], wanted: Iterable[str]) -> list[str]:
+    """Those of `wanted` that `granted` does not cover."""
+    granted = frozenset(granted)
+    return sorted({str(scope) for scope in wanted if not covers(granted, scope)})
+
+
+def common(one: Iterable[str], other: Iterable[str]) -> frozenset[str]:
+    """What both allow: `campaign:*` and `campaign:read` have `campaign:read` in common."""
+    one, other = frozenset(one), frozenset(other)
+    return frozenset(
+        [scope for scope in one if covers(other, scope)]
+        + [scope for scope in other if covers(one, scope)]
+    )
 
 
 def known_scopes(scopes: Iterable[str]) -> list[str]:

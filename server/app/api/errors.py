@@ -9,10 +9,12 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from app.api.headers import HEADERS
 from app.mailer.domain.delivery.review import Refused
 from app.mailer.domain.errors import (
     AccessDenied,
@@ -20,12 +22,19 @@ from app.mailer.domain.errors import (
     CampaignInvalid,
     ConfigurationError,
     Conflict,
+    Expired,
     FileChanged,
     IllegalMove,
+    Infected,
+    Locked,
     MailerError,
     NotFound,
+    ScannerFailed,
     StorageFailed,
+    TooLarge,
+    TooManyTries,
     UnsafePath,
+    WrongContent,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -95,11 +104,18 @@ class ApiError(Exception):
 _STATUS: Sequence[tuple[type[MailerError], int, str]] = (
     (NotFound, 404, "not-found"),
     (AccessDenied, 403, "access-denied"),
+    (TooManyTries, 429, "too-many-tries"),
     (Refused, 409, "refused"),
     (CampaignInvalid, 422, "campaign-invalid"),
     (IllegalMove, 409, "illegal-move"),
+    (Locked, 423, "locked"),
     (Conflict, 409, "conflict"),
     (UnsafePath, 422, "unsafe-path"),
+    (TooLarge, 413, "too-large"),
+    (WrongContent, 415, "wrong-content"),
+    (Infected, 422, "infected"),
+    (Expired, 410, "expired"),
+    (ScannerFailed, 503, "scanner"),
     (FileChanged, 409, "file-changed"),
     (BlobMissing, 503, "file-store"),
     (StorageFailed, 503, "file-store"),
@@ -114,6 +130,7 @@ _TITLES = {
     404: "Not found",
     405: "Not possible here",
     409: "Not possible as things are",
+    410: "No longer there",
     411: "The length is missing",
     412: "Not as expected",
     413: "Too large",
@@ -122,6 +139,7 @@ _TITLES = {
     423: "Locked",
     428: "A condition is missing",
     429: "Too many tries",
+    460: "The checksum does not fit",
     500: "A fault of this program",
     503: "Not available at the moment",
     507: "No room left",
@@ -163,6 +181,16 @@ def problem_of(error: MailerError) -> dict[str, Any]:
     }
 
 
+def stored_problem(row: Mapping[str, Any]) -> Problem:
+    """The problem that an operation ended with; its row names the error's classes."""
+    names = row["error"]
+    status, kind = next(
+        ((status, kind) for cls, status, kind in _STATUS if cls.__name__ in names), (500, "fault")
+    )
+    members = {key: value for key, value in row.items() if key != "error"}
+    return Problem(type=f"/problems/{kind}", title=_TITLES[status], status=status, **members)
+
+
 def _extra(error: MailerError) -> dict[str, Any]:
     if isinstance(error, CampaignInvalid):
         return {
@@ -188,7 +216,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(MailerError)
     def _mailer(_request: Request, error: MailerError) -> Response:
-        return problem(**problem_of(error))
+        wait = error.wait_seconds if isinstance(error, TooManyTries) else None
+        headers = {} if wait is None else {"Retry-After": str(wait)}
+        return problem(**problem_of(error), headers=headers)
 
     @app.exception_handler(ApiError)
     def _api(_request: Request, error: ApiError) -> Response:
@@ -209,12 +239,24 @@ def install(app: FastAPI) -> None:
         return problem(422, "request", "The request is not what this route takes.", errors=faults)
 
     @app.exception_handler(StarletteHTTPException)
-    def _http(_request: Request, error: HTTPException) -> Response:
-        kind = {404: "not-found", 405: "method"}.get(error.status_code, "request")
+    def _http(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 405:
+            return _no_such_method(app, request)
+        if error.status_code == 413:
+            return problem(413, "too-large", "The body is larger than a request may be.")
+        kind = {404: "not-found"}.get(error.status_code, "request")
         return problem(error.status_code, kind, str(error.detail), headers=error.headers)
 
     @app.exception_handler(DBAPIError)
     def _database(request: Request, error: DBAPIError) -> Response:
+        if _is_overtaken(error):
+            _log.warning("Somebody was first at %s: %s", request.url.path, error.orig)
+            return problem(
+                409,
+                "conflict",
+                "Something that this needs was made, changed or removed at the same moment.",
+                "Look again, and try again.",
+            )
         _log.error("The database failed at %s: %s", request.url.path, error.orig)
         return problem(
             503,
@@ -228,8 +270,40 @@ def install(app: FastAPI) -> None:
     def _fault(request: Request, error: Exception) -> Response:
         _log.exception("A fault at %s", request.url.path, exc_info=error)
         return problem(
-            500, "fault", "Something went wrong in the program itself.", "Its log says what."
+            500,
+            "fault",
+            "Something went wrong in the program itself.",
+            "Its log says what.",
+            # This answer is made outside of the middleware that adds them.
+            headers=HEADERS,
         )
+
+
+def _is_overtaken(error: DBAPIError) -> bool:
+    """Whether a row that was there is gone, or one that was not is there, by another request."""
+    code = getattr(error.orig, "sqlstate", None)
+    text = str(error.orig)
+    return isinstance(error, IntegrityError) and (
+        code in ("23503", "23505") or text.startswith(("FOREIGN KEY", "UNIQUE"))
+    )
+
+
+def _no_such_method(app: FastAPI, request: Request) -> Response:
+    # Starlette names the methods of the first route that fits the path, and forgets the others.
+    methods = {
+        method
+        for route in iter_route_contexts(app.routes)
+        if isinstance(route.original_route, APIRoute) and route.path_regex.match(request.url.path)
+        for method in route.methods or ()
+    }
+    allowed = ", ".join(sorted(methods))
+    return problem(
+        405,
+        "method",
+        f"{request.method} is not possible here.",
+        f"Possible: {allowed}.",
+        headers={"Allow": allowed},
+    )
 
 
 def _escaped(part: str) -> str:

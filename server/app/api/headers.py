@@ -5,7 +5,8 @@ from __future__ import annotations
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_HEADERS = {
+#: What a route set itself goes before them.
+HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -14,11 +15,11 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-#: The pages about the API itself run scripts of this origin.
-_DOCS = ("/docs", "/redoc", "/static-offline-docs")
+#: The page about the API itself runs scripts of this origin.
+_DOCS = ("/docs", "/static-offline-docs")
 _DOCS_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; worker-src blob:; frame-ancestors 'none'"
+    "img-src 'self' data:; frame-ancestors 'none'"
 )
 
 
@@ -38,7 +39,7 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 if str(scope["path"]).startswith(_DOCS):
                     headers.setdefault("Content-Security-Policy", _DOCS_POLICY)
-                for name, value in _HEADERS.items():
+                for name, value in HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 

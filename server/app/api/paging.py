@@ -111,4 +111,6 @@ def _typed(value: Any, kind: type[Any]) -> Any:
         raise ValueError
     if kind is str and "\0" in value:
         raise ValueError
+    if kind is str:
+        value.encode()  # half a character is one that no list gave out
     return value

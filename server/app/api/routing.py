@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 
 from app.access.scopes import Scope
-from app.api.access import signed_in, with_scope
+from app.api.access import admit
 from app.api.errors import MEDIA_TYPE, Problem
+from app.api.idempotency import PARAMETER, once
 from app.api.scopes import SCOPES, Open
 
-_DESCRIPTIONS = {
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+DESCRIPTIONS = {
     400: "The request cannot be read.",
     401: "No key and no session, or one that does not count (any more).",
     403: "The key or the session lacks the scope.",
@@ -35,22 +40,47 @@ class ScopedRoute(APIRoute):
         name = endpoint.__name__
         needs = SCOPES[name]
         options["operation_id"] = name
+        options["summary"] = name.replace("_", " ").capitalize()
         options["description"] = _described(endpoint, needs)
         options["openapi_extra"] = {
             **(options.get("openapi_extra") or {}),
             "x-scope": needs.value,
             "security": [] if needs is Open.PUBLIC else _SECURITY,
         }
-        if needs is not Open.PUBLIC:
-            guard = with_scope(needs) if isinstance(needs, Scope) else signed_in
-            options["dependencies"] = [Depends(guard), *(options.get("dependencies") or [])]
         options["responses"] = {
             **_errors(path, options.get("methods") or {"GET"}, public=needs is Open.PUBLIC),
             **(options.get("responses") or {}),
         }
-        super().__init__(path, endpoint, **options)
+        self._needs = needs
+        self._is_repeatable = (
+            options.get("methods") is not None
+            and set(options["methods"]) == {"POST"}
+            and needs is not Open.PUBLIC
+            and name not in _RESUMABLE
+        )
+        if self._is_repeatable:
+            extra = options["openapi_extra"]
+            extra["parameters"] = [*extra.get("parameters", []), PARAMETER]
+        super().__init__(_with_ids(path), endpoint, **options)
+
+    def get_route_handler(self) -> Handler:
+        """FastAPI's own, behind the guard: a dependency would run after the body was read."""
+        handler = super().get_route_handler()
+        needs = self._needs
+        if needs is Open.PUBLIC:
+            return handler
+        scope = needs if isinstance(needs, Scope) else None
+        repeatable = self._is_repeatable
+
+        async def guarded(request: Request) -> Response:
+            await run_in_threadpool(admit, request, scope)
+            return await (once(request, handler) if repeatable else handler(request))
+
+        return guarded
 
 
+#: Resumed by a protocol of their own.
+_RESUMABLE = frozenset({"create_upload"})
 #: Any one of these will do.
 _SECURITY: list[dict[str, list[str]]] = [{"api_key": []}, {"bearer": []}, {"cookie": []}]
 
@@ -68,6 +98,11 @@ def error(description: str) -> dict[str, Any]:
     }
 
 
+def _with_ids(path: str) -> str:
+    """Only what looks like an id is one: `/campaigns/new` is never the campaign `new`."""
+    return re.sub(r"\{(\w+_id)\}", r"{\1:uuid}", path)
+
+
 def _errors(path: str, methods: set[str], *, public: bool) -> dict[int | str, dict[str, Any]]:
     unsafe = bool(set(methods) - {"GET", "HEAD", "OPTIONS"})
     wanted = [422, 503]
@@ -77,7 +112,7 @@ def _errors(path: str, methods: set[str], *, public: bool) -> dict[int | str, di
         wanted.append(404)
     if unsafe:
         wanted += [400, 409, 413]
-    return {status: error(_DESCRIPTIONS[status]) for status in sorted(wanted)}
+    return {status: error(DESCRIPTIONS[status]) for status in sorted(wanted)}
 
 
 def _described(endpoint: Callable[..., Any], needs: Scope | Open) -> str:

@@ -1,9 +1,11 @@
-"""Keeps secrets out of the audit log."""
+"""Keeps secrets out of the audit log, and out of the database what it cannot keep."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
+from typing import Any
 
 REDACTED = "(redacted)"
 
@@ -12,6 +14,8 @@ _SECRET_KEY = re.compile(
     r"|private[_-]?key|authorization|credential|cookie",
     re.IGNORECASE,
 )
+# Postgres keeps neither in a text.
+_UNKEEPABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def redact(value: object) -> object:
@@ -20,13 +24,56 @@ def redact(value: object) -> object:
     An empty value stays, so that the log can say that there was none. Tuples become lists and what
     JSON does not know becomes text, so that the result can be stored.
     """
+    return _redacted(storable(value))
+
+
+def changes(
+    before: Mapping[str, object] | None, after: Mapping[str, object] | None
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """The members in which the two differ, redacted; all of the one where the other is None.
+
+    A secret that was exchanged stands on both sides, redacted: that it changed may be known.
+    """
+    old, new = _members(before), _members(after)
+    if old is not None and new is not None:
+        same = {key for key in old.keys() & new.keys() if old[key] == new[key]}
+        old, new = _without(old, same), _without(new, same)
+    return _redacted(old), _redacted(new)
+
+
+def storable(value: object) -> Any:
+    """`value` as JSON that comes back from any database as it went in.
+
+    NUL and lone surrogates become U+FFFD; numbers that are none become text.
+    """
     if isinstance(value, Mapping):
+        return {clean_text(str(key)): storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [storable(item) for item in value]
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    return clean_text(str(value))
+
+
+def clean_text(text: str) -> str:
+    """`text` without what Postgres cannot keep."""
+    return _UNKEEPABLE.sub("\ufffd", text)
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, dict):
         return {
-            str(key): REDACTED if item and _SECRET_KEY.search(str(key)) else redact(item)
+            key: REDACTED if item and _SECRET_KEY.search(key) else _redacted(item)
             for key, item in value.items()
         }
-    if isinstance(value, list | tuple | set | frozenset):
-        return [redact(item) for item in value]
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    return str(value)
+    return [_redacted(item) for item in value] if isinstance(value, list) else value
+
+
+def _members(given: Mapping[str, object] | None) -> dict[str, Any] | None:
+    return None if given is None else storable(given)
+
+
+def _without(members: dict[str, Any], keys: set[str]) -> dict[str, Any]:
+    return {key: value for key, value in members.items() if key not in keys}

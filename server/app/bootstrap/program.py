@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from datetime import datetime, timedelta
+from functools import cached_property, partial
 from pathlib import Path
 from uuid import UUID
 
@@ -13,30 +15,54 @@ from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
+from app import __version__
 from app.access.actor import Actor
 from app.access.development import bootstrap_dev_data
-from app.access.keys import authenticate_api_key
-from app.bootstrap.tools import make_overrides, make_tools
+from app.access.keys import Recognised, authenticate_api_key, recognise_api_key
+from app.access.sessions import MARK, SessionTerms, note_use, recognise_session
+from app.bootstrap.stores import make_blob_store
+from app.bootstrap.tools import make_host_rules, make_overrides, make_tools
+from app.bootstrap.worker_process import WorkerProcess
+from app.db.repositories import idempotency
 from app.db.session import make_engine, reading, session_factory
-from app.mailer.adapters.blob_folder import FolderBlobStore
+from app.mailer.adapters.account_probes import make_probes
+from app.mailer.adapters.clamav import ClamAv
+from app.mailer.adapters.confined_files import ConfinedCampaignFiles
+from app.mailer.adapters.connection import refuse_private_host
+from app.mailer.adapters.content_type import content_type
 from app.mailer.adapters.imap import ImapSentFolder
 from app.mailer.adapters.journal import FileJournal
+from app.mailer.adapters.letter_html import show_letter_html
 from app.mailer.adapters.limiter_memory import MemoryLimiter
+from app.mailer.adapters.process_lock import ProcessLock
 from app.mailer.adapters.secret_box import AesSecretBox
+from app.mailer.adapters.uploaded_files import UploadedFiles
 from app.mailer.domain.campaign import Campaign
 from app.mailer.domain.errors import ConfigurationError
 from app.mailer.ports import (
+    BlobStore,
+    CampaignFiles,
     Journal,
     MailTransport,
     Progress,
     SentFolder,
 )
+from app.mailer.services import uploads
 from app.mailer.services.append_sent import SentBox
 from app.mailer.services.build_version import Workshop
+from app.mailer.services.check_account import Probes
+from app.mailer.services.depot import Depot
 from app.mailer.services.email_report import Post
+from app.mailer.services.evidence import RecordOffice
+from app.mailer.services.import_campaign import Imported
+from app.mailer.services.message_view import Viewer
+from app.mailer.services.people.sign_in import FrontDesk
 from app.mailer.services.send_campaign import Outbox
 from app.mailer.services.server_access import imap_access, smtp_access
-from app.settings import Settings, get_settings
+from app.mailer.services.take_campaign import take_campaign
+from app.mailer.services.work import Worker
+from app.mailer.services.works import Workbench, undo, works_of
+from app.settings import SERVER, AppEnv, OperationsWorker, Settings, get_settings
 
 _INIT_DB = "Run: python -m app.mailer.commands.init_db --with-dev-data"
 
@@ -46,8 +72,11 @@ class Program:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or get_settings()
-        self.tools = make_tools()
+        self.hosts = make_host_rules(self.settings)
+        self.tools = make_tools(self.hosts)
         self.clock = self.tools.clock
+        self._worker_process: WorkerProcess | None = None
+        self._only_process: ProcessLock | None = None
 
     @cached_property
     def engine(self) -> Engine:
@@ -62,24 +91,93 @@ class Program:
         return reading(self.engine)
 
     @cached_property
-    def blobs(self) -> FolderBlobStore:
-        return FolderBlobStore(self.settings.blob_dir)
+    def blobs(self) -> BlobStore:
+        """What messages are made of."""
+        return make_blob_store(self.settings)
+
+    @cached_property
+    def stored_files(self) -> BlobStore:
+        """The contents of uploaded files, apart from those of messages."""
+        return make_blob_store(self.settings, "files")
+
+    def confined_files(self, tenant_id: UUID, base: str, own: str | None) -> CampaignFiles:
+        """The files that a campaign which came by the API may read."""
+        return ConfinedCampaignFiles(
+            base,
+            own,
+            roots=self.settings.file_roots,
+            uploads=UploadedFiles(tenant_id, self.reading, self.stored_files),
+        )
+
+    def depot(self) -> Depot:
+        """For uploads and files."""
+        address = self.settings.clamav_address
+        return Depot(
+            sessions=self.sessions,
+            reading=self.reading,
+            blobs=self.stored_files,
+            clock=self.clock,
+            content_type=content_type,
+            scanner=None if address is None else ClamAv(address),
+            quota_bytes=self.settings.upload_quota_bytes,
+            max_bytes=self.settings.upload_max_bytes,
+        )
 
     @cached_property
     def box(self) -> AesSecretBox:
-        return AesSecretBox(self.settings.master_key)
+        return AesSecretBox(self.settings.master_key, self.settings.master_key_old)
+
+    @cached_property
+    def probes(self) -> Probes:
+        return make_probes(self.hosts)
+
+    def refuse_private(self, host: str) -> None:
+        """Raises `MailerError` for a host in a private network that is not allowed."""
+        refuse_private_host(host, self.hosts)
 
     def start(self) -> None:
-        """What the service does before its first request: in development, make its own data."""
+        """What the service does before its first request: in development, make its own data; and
+        bring a worker along. Raises `ConfigurationError` where it may not run like this.
+        """
+        self._refuse_second_process()
         if self.settings.is_dev:
             self.migrate()
             with self.sessions() as session:
                 bootstrap_dev_data(session, self.settings, self.clock.now())
                 session.commit()
+        if self.settings.operations_worker is OperationsWorker.EMBEDDED:
+            self._worker_process = WorkerProcess(self.settings)
+            self._worker_process.start()
 
     def stop(self) -> None:
-        """Let go of the database."""
+        """End the worker, and let go of the database."""
+        if self._worker_process is not None:
+            self._worker_process.stop()
+            self._worker_process = None
         self.engine.dispose()
+        if self._only_process is not None:
+            self._only_process.release()
+
+    def _refuse_second_process(self) -> None:
+        file = make_url(self.settings.database_url)
+        if file.get_backend_name() != "sqlite" or self.settings.app_env is not AppEnv.PRODUCTION:
+            return
+        lock = ProcessLock(Path(f"{file.database}.lock"))
+        try:
+            is_only = lock.acquire()
+        except OSError as error:
+            raise ConfigurationError(
+                f"The database file {file.database} cannot be locked: {error.strerror}.",
+                "DATABASE_URL must name a file in a folder that this user may write to.",
+            ) from error
+        if not is_only:
+            raise ConfigurationError(
+                f"Another process of the service uses the SQLite database {file.database}, and "
+                "with APP_ENV=production only one may.",
+                "Start it once, without --workers; for several processes set DATABASE_URL to a "
+                "Postgres database.",
+            )
+        self._only_process = lock
 
     def migrate(self) -> None:
         """Make the database's tables, or bring them up to date."""
@@ -104,23 +202,60 @@ class Program:
 
     def authenticate(self, secret: str, address: str | None) -> Actor:
         """Whose key or session `secret` is, asking from `address`; `AccessDenied` for none."""
-        with self.sessions() as session:
-            actor = authenticate_api_key(
-                session, secret, self.clock.now(), development=self.settings.is_dev
-            )
-            session.commit()
-        return replace(actor, address=address)
+        if secret.startswith(MARK):
+            return self._authenticate_session(secret, address, in_cookie=False)
+        now = self.clock.now()
+        with self.reading() as session:
+            found = recognise_api_key(session, secret, now, development=self.settings.is_dev)
+        return self._used(found, address, now)
+
+    def authenticate_cookie(self, token: str, address: str | None) -> Actor:
+        """Whose cookie `token` is, asking from `address`; `AccessDenied` for none."""
+        return self._authenticate_session(token, address, in_cookie=True)
+
+    def _authenticate_session(self, token: str, address: str | None, *, in_cookie: bool) -> Actor:
+        now = self.clock.now()
+        with self.reading() as session:
+            found = recognise_session(session, token, now, self.session_terms, in_cookie=in_cookie)
+        return self._used(found, address, now)
+
+    def _used(self, found: Recognised, address: str | None, now: datetime) -> Actor:
+        # Nearly every request only reads here, and so waits for no writer.
+        if found.use_is_news:
+            with self.sessions() as session:
+                note_use(session, found, now)
+                session.commit()
+        return replace(found.actor, address=address)
+
+    @property
+    def session_terms(self) -> SessionTerms:
+        """How long people stay signed in."""
+        return SessionTerms(
+            idle=timedelta(minutes=self.settings.session_idle_minutes),
+            longest=timedelta(hours=self.settings.session_max_hours),
+        )
+
+    def front_desk(self) -> FrontDesk:
+        return FrontDesk(
+            sessions=self.sessions,
+            clock=self.clock,
+            box=self.box,
+            terms=self.session_terms,
+            is_development=self.settings.is_dev,
+        )
 
     def workshop(self, progress: Progress) -> Workshop:
         return Workshop(
             sessions=self.sessions,
             files_of=self.tools.files_of,
+            confined_files=self.confined_files,
             pdf_text=self.tools.pdf_text,
             archive=self.tools.archive,
             blobs=self.blobs,
             box=self.box,
             clock=self.clock,
             progress=progress,
+            refuse_private=self.refuse_private,
         )
 
     def outbox(self) -> Outbox:
@@ -140,7 +275,17 @@ class Program:
             blobs=self.blobs,
             clock=self.clock,
             box=self.box,
-            open_folder=_open_sent_folder,
+            open_folder=self.open_folder,
+        )
+
+    def open_folder(self, campaign: Campaign) -> SentFolder:
+        """The Sent folder of a campaign's IMAP server."""
+        imap = campaign.server.imap
+        return ImapSentFolder(
+            imap_access(campaign),
+            campaign.delivery.imap_append_sent.folder,
+            imap.sent_folder if imap is not None else "auto",
+            hosts=self.hosts,
         )
 
     def post(self, *, dry_run: bool) -> Post:
@@ -158,6 +303,77 @@ class Program:
             clock=self.clock,
             box=self.box,
             connect=connect,
+        )
+
+    def record_office(self) -> RecordOffice:
+        """For exporting evidence."""
+        return RecordOffice(
+            sessions=self.sessions,
+            reading=self.reading,
+            blobs=self.blobs,
+            clock=self.clock,
+            program=f"MultiMailer {__version__}",
+        )
+
+    def workbench(self) -> Workbench:
+        """For long work, and for cancelling it."""
+        overrides = make_overrides(self.settings)
+        return Workbench(
+            sessions=self.sessions,
+            clock=self.clock,
+            bodies=self.stored_files,
+            box=self.box,
+            workshop=self.workshop,
+            sent_box=self.sent_box,
+            journal=self.journal,
+            connect=lambda campaign: self.tools.connect(smtp_access(campaign, overrides)),
+            rehearse=self.tools.record,
+            take_in=self.take_campaign,
+        )
+
+    def worker(self, name: str, shutdown: threading.Event) -> Worker:
+        """A worker that goes on until `shutdown` is set."""
+        bench = self.workbench()
+        return Worker(
+            self.sessions,
+            self.reading,
+            self.clock,
+            name,
+            works_of(bench),
+            shutdown=shutdown,
+            undo=partial(undo, bench),
+            chores=[self._forget_answers, self._sweep_files],
+        )
+
+    def take_campaign(self, session: Session, actor: Actor, body: bytes) -> Imported:
+        """Import the body of a request; the caller commits."""
+        return take_campaign(
+            session,
+            actor,
+            body,
+            here=SERVER,
+            roots=self.settings.file_roots,
+            clock=self.clock,
+            box=self.box,
+        )
+
+    def _forget_answers(self) -> None:
+        with self.sessions() as session:
+            idempotency.forget(session, self.clock.now())
+            session.commit()
+
+    def _sweep_files(self) -> None:
+        uploads.sweep(self.depot())
+        self.blobs.sweep(self.clock.now() - 2 * uploads.LIFETIME)
+
+    def viewer(self) -> Viewer:
+        """For people who look at letters."""
+        return Viewer(
+            sessions=self.sessions,
+            reading=self.reading,
+            blobs=self.blobs,
+            clock=self.clock,
+            show=show_letter_html,
         )
 
     def journal(self, tenant_id: UUID) -> Journal:
@@ -180,12 +396,3 @@ def _database_told() -> Iterator[None]:
             f"The database cannot be used: {fault.strip()}.",
             "Check DATABASE_URL, that the database runs, and that this user may use it.",
         ) from error
-
-
-def _open_sent_folder(campaign: Campaign) -> SentFolder:
-    imap = campaign.server.imap
-    return ImapSentFolder(
-        imap_access(campaign),
-        campaign.delivery.imap_append_sent.folder,
-        imap.sent_folder if imap is not None else "auto",
-    )

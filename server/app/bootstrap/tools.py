@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from app.mailer.adapters.archive import ZipArchiver
@@ -15,6 +16,7 @@ from app.mailer.adapters.clock import SystemClock
 from app.mailer.adapters.pdf_text import pdf_text
 from app.mailer.adapters.recording import RecordingTransport
 from app.mailer.adapters.smtp import SmtpTransport
+from app.mailer.domain.hosts import HostRules
 from app.mailer.ports import Archiver, Clock, MailTransport, PdfText, ServerAccess
 from app.mailer.services.server_access import SmtpOverrides
 from app.settings import Settings, get_settings
@@ -32,16 +34,21 @@ class Tools:
     record: Callable[[], RecordingTransport]
 
 
-def make_tools() -> Tools:
-    """The real tools of this machine."""
+def make_tools(hosts: HostRules | None = None) -> Tools:
+    """The real tools of this machine; `hosts` is where servers that others named may be."""
     return Tools(
         clock=SystemClock(),
         pdf_text=pdf_text,
         archive=ZipArchiver(),
         files_of=DiskCampaignFiles,
-        connect=SmtpTransport,
+        connect=partial(SmtpTransport, hosts=hosts),
         record=RecordingTransport,
     )
+
+
+def make_host_rules(settings: Settings) -> HostRules:
+    """Which private hosts mail accounts may have: all in development, else those of the setting."""
+    return HostRules.of(settings.allowed_private_hosts, everything=settings.is_dev)
 
 
 def make_overrides(settings: Settings | None = None) -> SmtpOverrides:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, literal, tuple_
+from sqlalchemy import ColumnElement, Select, TypeDecorator, literal, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 Row = TypeVar("Row")
@@ -65,7 +65,9 @@ def fetch(
 
 def python_type(expression: Sortable) -> type[Any]:
     """The type of a sort expression's values: `str`, `int`, `float`, `datetime` or `UUID`."""
-    kind: type[Any] = expression.type.python_type
+    of = expression.type
+    # SQLAlchemy answers `object` for every decorator.
+    kind: type[Any] = (of.impl_instance if isinstance(of, TypeDecorator) else of).python_type
     for known in (datetime, UUID, int, float, str):
         if issubclass(kind, known):
             return known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,24 +31,79 @@ class Progress(Protocol):
 
 
 class BlobStore(Protocol):
-    """Content-addressed bytes of a tenant. `put` of known content stores nothing twice.
+    """Content-addressed bytes of a tenant, each whole or absent. Known content is kept once.
 
-    `get` verifies the hash and raises `BlobMissing` where the bytes are absent and `BlobDamaged`
-    where they differ. `check` raises `StorageFailed` where the store cannot be used.
+    `put` may still be under way when it returns; `sync` returns once everything that this thread
+    has put is safe, and raises what failed. `put_stream` takes any size in flat memory; where
+    `chunks` raises, nothing is kept.
+
+    `get` and `open` raise `BlobMissing` where the bytes are absent. They verify the hash: `get`
+    raises `BlobDamaged` where it differs, `open` does so in the place of the last chunk, so that
+    whoever got all chunks got the right bytes. `delete` of what is absent does nothing.
+
+    An upload waits in pieces (at most `PIECE_BYTES` each) until it is whole: `stage` keeps one
+    that begins at `offset`; of several at one offset that of the highest `turn` counts. `staged`
+    gives the bytes, piece behind piece, as far as they join, and `unstage` forgets them. `sweep`
+    removes what crashes left unfinished before a moment.
+
+    Every method raises `StorageFailed` where the store cannot be used; `check` does nothing else.
     """
 
     def put(self, tenant: UUID, data: bytes) -> BlobRef: ...
+    def put_stream(self, tenant: UUID, chunks: Iterable[bytes]) -> BlobRef: ...
     def get(self, tenant: UUID, ref: BlobRef) -> bytes: ...
+    def open(self, tenant: UUID, ref: BlobRef) -> Iterator[bytes]: ...
     def has(self, tenant: UUID, ref: BlobRef) -> bool: ...
+    def delete(self, tenant: UUID, ref: BlobRef) -> None: ...
     def sync(self) -> None: ...
     def check(self) -> None: ...
+    def stage(self, tenant: UUID, upload: UUID, offset: int, turn: int, data: bytes) -> None: ...
+    def staged(self, tenant: UUID, upload: UUID) -> Iterator[bytes]: ...
+    def unstage(self, tenant: UUID, upload: UUID) -> None: ...
+    def sweep(self, before: datetime) -> None: ...
+
+
+#: The largest piece of an upload: what a request holds in memory.
+PIECE_BYTES = 8 * 2**20
+
+
+class Scan(Protocol):
+    """One look for malware at one stream of bytes; used as a context manager, once."""
+
+    def __enter__(self) -> Scan: ...
+    def __exit__(self, *_: object) -> None: ...
+    def feed(self, chunk: bytes) -> None: ...
+    def verdict(self) -> str | None: ...
+
+
+class Scanner(Protocol):
+    """A malware scanner: each call begins a scan, `verdict` names what was found, or nothing.
+
+    Everything raises `ScannerFailed` where there can be no verdict.
+    """
+
+    def __call__(self) -> Scan: ...
+
+
+class ContentType(Protocol):
+    """The media type of a file by how it begins; `octet-stream` where nothing is known."""
+
+    def __call__(self, head: bytes) -> str: ...
 
 
 class SecretBox(Protocol):
-    """Authenticated encryption at rest; `context` (tenant, row, field) is associated data."""
+    """Authenticated encryption at rest; `context` is associated data, as `domain.sealed` makes it.
 
+    `open` and `rewrap` raise `ConfigurationError` where key or context differ, or a byte changed.
+    `rewrap` gives the same value under the current master key, and every value under that begins
+    with `head`.
+    """
+
+    @property
+    def head(self) -> bytes: ...
     def seal(self, plaintext: bytes, context: str) -> bytes: ...
     def open(self, sealed: bytes, context: str) -> bytes: ...
+    def rewrap(self, sealed: bytes, context: str) -> bytes: ...
 
 
 # ---------------------------------------------------------------- SMTP
@@ -72,6 +127,8 @@ class ServerAccess:
     timeout_seconds: float = 30.0
     #: An OAuth 2 access token: AUTH XOAUTH2 is used instead of PLAIN or LOGIN.
     oauth_token: str | None = field(default=None, repr=False)
+    #: Somebody else than the operator named the host: it may not be in a private network.
+    confined: bool = False
 
 
 class Stage(StrEnum):
@@ -308,3 +365,23 @@ class Archiver(Protocol):
     def __call__(
         self, files: Sequence[tuple[str, bytes]], password: str | None, method: str
     ) -> bytes: ...
+
+
+# ---------------------------------------------------------------- what people look at
+
+
+@dataclass(frozen=True, slots=True)
+class ShownHtml:
+    """A page for people's eyes. `blocked` things on other servers are not shown in it."""
+
+    document: str
+    blocked: int
+
+
+class ShowHtml(Protocol):
+    """A letter's HTML as a page that looks like it, runs nothing and asks no server for anything.
+
+    `images` has a `data:` URL for each content id.
+    """
+
+    def __call__(self, html: str, images: Mapping[str, str]) -> ShownHtml: ...

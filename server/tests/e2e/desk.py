@@ -62,6 +62,12 @@ class Desk:
         with closing(sqlite3.connect(self.database)) as connection:
             return [row[0] for row in connection.execute(sql)]
 
+    def allow_jinja(self) -> None:
+        """What an administrator does by the API."""
+        with closing(sqlite3.connect(self.database)) as connection:
+            connection.execute("UPDATE tenants SET jinja_allowed = 1")
+            connection.commit()
+
     def files(self) -> set[str]:
         """Every file of the folder but the database's own."""
         return {

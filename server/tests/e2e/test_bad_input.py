@@ -284,6 +284,7 @@ def test_a_campaign_that_cannot_be_built_builds_nothing(desk: Desk, name: str) -
 def test_a_letter_with_a_fault_is_not_queued(desk: Desk, name: str) -> None:
     prepare, state, wanted = _BAD_LETTERS[name]
     prepare(desk.folder)
+    desk.allow_jinja()
     built, imported = _build(desk, "--json"), _import(desk)
     assert (built.code, imported.code) == (1, 1)
     _says(built, wanted)

@@ -138,7 +138,10 @@ def test_secrets_show_nowhere_and_what_is_kept_is_private(desk: Desk) -> None:
             run("review_jobs", *one, *more)
             run("audit_log", *more)
             run("list_db_campaigns", *more)
-        run("campaign_report", *one, "--jobs-csv", "built/jobs.csv")
+        run("campaign_report", *one, "--jobs-csv", "built/jobs.csv", "--rest-csv", "built/rest.csv")
+        run("export_evidence", *one, "--messages", "--output", "built/evidence.zip")
+        run("verify_evidence", "built/evidence.zip")
+        run("verify_audit")
         run("audit_log", codes=(2,), MULTIMAILER_API_KEY=f"key{CANARY}")
         run("audit_log", codes=(2,), DATABASE_URL=f"postgresql://u:{CANARY}@127.0.0.1:9/mm")
     for name, data in _kept(desk):

@@ -348,6 +348,7 @@ def test_the_report_is_mailed_with_its_tables(story: Story) -> None:
 def test_the_audit_log_tells_the_story(story: Story) -> None:
     entries = story.done["audit json"].json["entries"]
     assert [entry["action"] for entry in reversed(entries)] == [
+        "account.created",
         "campaign.imported",
         "campaign.validated",
         "campaign.built",

@@ -36,7 +36,14 @@ _OPTIONS = {
         *["--dry-run", "--limit", "--no-rate-limit", "--append-sent", "--json"],
     ],
     "append_pending_sent": [*_ONE, "--dry-run", "--limit", "--include-failed", "--json"],
-    "campaign_report": [*_ONE, "--json", "--include-jobs", "--jobs-csv"],
+    "campaign_report": [
+        *_ONE,
+        "--json",
+        "--include-jobs",
+        "--jobs-csv",
+        "--rest-csv",
+        "--no-guard",
+    ],
     "email_campaign_report": [
         *_ONE,
         *["--to", "--dry-run", "--include-jobs", "--no-jobs-csv", "--attach-report-json"],
@@ -46,6 +53,9 @@ _OPTIONS = {
         *_DATABASE,
         *["--action", "--object-type", "--object-id", "--limit", "--offset", "--json"],
     ],
+    "verify_audit": [*_DATABASE, "--all-tenants", "--expect"],
+    "export_evidence": [*_ONE, "--version-id", "--output", "--messages", "--json"],
+    "verify_evidence": ["--json"],
     "review_jobs": [*_ONE, "--accept", "--exclude", "--reason", "--json"],
 }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 
 from tests.e2e.desk import Desk, letter
 from tests.servers.smtp import KEEP_AND_DROP, SmtpServer
@@ -76,3 +78,25 @@ def test_another_versions_are_pointed_to(desk: Desk, start_smtp: Callable[..., S
     assert f"--version-id {first['id']}" in shown
     old = desk.run("review_jobs", "--campaign-id", campaign, "--version-id", first["id"], "--json")
     assert [each["entry"] for each in old.json["in_doubt"]] == ["000"]
+
+
+def test_a_paused_campaign_says_by_whom_and_why(desk: Desk, smtp_server: SmtpServer) -> None:
+    campaign = desk.imported(
+        letter(
+            server={"smtp": {"host": "127.0.0.1", "port": smtp_server.port, "security": "plain"}},
+            fields=[],
+            template={"subject": "Hello", "text": "Hello"},
+            entries={"inline": [{"id": "000", "to": ["p0@example.org"]}]},
+        )
+    )
+    with closing(sqlite3.connect(desk.database)) as connection:
+        connection.execute(
+            "UPDATE campaigns SET paused_at = '2026-03-02 12:00:00.000000', paused_by = 'Ada', "
+            "pause_reason = 'Wrong figures.'"
+        )
+        connection.commit()
+    done = desk.run("send_queued_jobs", "--campaign-id", campaign)
+    assert done.code == 1, done
+    assert "paused by Ada" in done.out
+    assert "Wrong figures." in done.out
+    assert smtp_server.messages == []

@@ -50,7 +50,7 @@ def forbid_outside(patch: pytest.MonkeyPatch) -> None:
         name = host.decode() if isinstance(host, bytes) else host
         if isinstance(name, str) and name.rstrip(".").lower().endswith(".invalid"):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        if name and not _is_here(name):
+        if name and not is_here(name):
             raise OutsideNetwork(f"a test asked for the address of {name!r}")
         return getaddrinfo(host, *rest, **options)
 
@@ -61,11 +61,12 @@ def forbid_outside(patch: pytest.MonkeyPatch) -> None:
 
 
 def _check(sock: socket.socket, address: Any) -> None:
-    if sock.family in {socket.AF_INET, socket.AF_INET6} and not _is_here(address[0]):
+    if sock.family in {socket.AF_INET, socket.AF_INET6} and not is_here(address[0]):
         raise OutsideNetwork(f"a test tried to reach {address[0]!r}, port {address[1]}")
 
 
-def _is_here(host: str) -> bool:
+def is_here(host: str) -> bool:
+    """Whether a name or an address is this machine's own."""
     if host.lower() in {"localhost", "localhost.", socket.gethostname().lower()}:
         return True
     try:

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from app.generate import generated, main, stale, write
+from app.mailer.domain import version
 from app.mailer.domain.codes import CODES
 from app.mailer.domain.delivery.job import MOVES, SendStatus, mermaid
 from app.mailer.domain.issues import EntryState, Severity
+from app.mailer.domain.version import WorkflowState
 
 PAGES = generated()
 CODES_PAGE = PAGES["docs/issue-codes.md"]
@@ -50,5 +52,12 @@ def test_every_state_severity_and_move_is_there() -> None:
     for move in MOVES:
         event = move.event.value.replace("_", " ")
         row = f"| `{move.source.value}` | {event} | `{move.target.value}` | {move.cause.value} |"
-        assert STATES_PAGE.count(row) == 1
+        assert STATES_PAGE.count(f"{row}\n") == 1
+    for state in WorkflowState:
+        assert f"| `{state.value}` | {version.MEANING[state]} |" in STATES_PAGE
+    for step in version.MOVES:
+        event = step.event.value.replace("_", " ")
+        row = f"| `{step.source.value}` | {event} | `{step.target.value}` | {step.cause.value} |"
+        assert STATES_PAGE.count(f"{row} {step.meaning} |\n") == 1
+    assert f"```mermaid\n{version.mermaid()}\n```" in STATES_PAGE
     assert f"```mermaid\n{mermaid()}\n```" in STATES_PAGE

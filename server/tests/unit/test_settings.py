@@ -195,3 +195,43 @@ def test_get_settings_reads_once(monkeypatch: pytest.MonkeyPatch) -> None:
     get_settings.cache_clear()
     assert get_settings().blob_dir == Path("/elsewhere")
     get_settings.cache_clear()
+
+
+def test_s3_is_complete_or_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_ENDPOINT_URL", "http://127.0.0.1:3900")
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.load()
+    assert "S3_ACCESS_KEY_ID is needed" in caught.value.message
+    assert "S3_SECRET_ACCESS_KEY is needed" in caught.value.message
+    monkeypatch.setenv("S3_ACCESS_KEY_ID", "GK0123")
+    monkeypatch.setenv("S3_SECRET_ACCESS_KEY", "canary-secret")
+    settings = Settings.load()
+    assert (settings.s3_region, settings.s3_bucket) == ("garage", "attachments")
+    assert "canary-secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("S3_ENDPOINT_URL", "garage:3900"),
+        ("S3_ENDPOINT_URL", "ftp://garage"),
+        ("S3_ENDPOINT_URL", "http://key:secret@garage"),
+        ("CLAMAV_ADDRESS", "clamav"),
+        ("CLAMAV_ADDRESS", "clamav:http"),
+        ("CLAMAV_ADDRESS", "clamav:70000"),
+    ],
+)
+def test_addresses_that_cannot_be(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"{name} must be"):
+        Settings.load()
+
+
+def test_only_development_reads_the_examples_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings.load().file_roots == (str(SERVER / "app/mailer/examples"),)
+    monkeypatch.setenv("FILE_ROOTS", "/srv/letters, data")
+    assert Settings.load().file_roots == ("/srv/letters", str(SERVER / "data"))
+    monkeypatch.setenv("FILE_ROOTS", "")
+    monkeypatch.setenv("APP_ENV", "production")
+    monkeypatch.setenv("MASTER_KEY_B64", OWN_KEY)
+    assert Settings.load().file_roots == ()

@@ -21,6 +21,7 @@ from app.db.models.attempts import (
 )
 from app.db.models.audit import AuditCounter, AuditEntry
 from app.db.models.campaigns import Campaign, CampaignVersion, VersionApproval
+from app.db.models.coverage import VersionFile
 from app.db.models.files import StoredFile, Upload
 from app.db.models.jobs import Job, JobAttachment, JobIssue, JobMessage
 from app.db.models.operations import IdempotencyKey, Operation, OperationStatus
@@ -58,5 +59,6 @@ __all__ = [
     "User",
     "UserRole",
     "VersionApproval",
+    "VersionFile",
     "WorkflowState",
 ]

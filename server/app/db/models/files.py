@@ -30,14 +30,22 @@ class StoredFile(OfTenant, Base):
 
 
 class Upload(OfTenant, Base):
-    """A file on its way here; `offset` bytes have arrived."""
+    """A file on its way here; `offset` bytes have arrived. It equals `size` once the file is kept.
+
+    `turn` grows with each request that goes on with the upload: the one with the highest writes.
+    """
 
     __tablename__ = "uploads"
+    __table_args__ = (
+        Index("ix_uploads_tenant_id", "tenant_id"),
+        Index("ix_uploads_expires_at", "expires_at"),
+    )
 
     id: Mapped[UuidKey]
     path: Mapped[str]
     size: Mapped[int] = mapped_column(RowNumber)
     offset: Mapped[int] = mapped_column(RowNumber, default=0)
+    turn: Mapped[int] = mapped_column(RowNumber, default=0)
     sha256: Mapped[str | None] = mapped_column(String(64))
     replace: Mapped[bool]
     created_at: Mapped[datetime]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint, false
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, OfTenant, RowKey, RowNumber, UuidKey, status_type
@@ -32,8 +32,18 @@ class Job(OfTenant, Base):
         Index("ix_jobs_version_id_send_status_position", "version_id", "send_status", "position"),
         Index("ix_jobs_tenant_id_campaign_id_entry_id", "tenant_id", "campaign_id", "entry_id"),
         Index("ix_jobs_send_status_lease_until", "send_status", "lease_until"),
-        Index("ix_jobs_version_id_build_status", "version_id", "build_status"),
-        Index("ix_jobs_version_id_imap_status", "version_id", "imap_status"),
+        # With the position, so that a filtered page is read in order and no further than it goes.
+        Index("ix_jobs_version_id_build_status_position", "version_id", "build_status", "position"),
+        Index("ix_jobs_version_id_imap_status_position", "version_id", "imap_status", "position"),
+        Index(
+            "ix_jobs_version_id_decision_position",
+            "version_id",
+            "decision",
+            "position",
+            # Few have one, and the others shall not pay for it at each move.
+            postgresql_where=text("decision IS NOT NULL"),
+            sqlite_where=text("decision IS NOT NULL"),
+        ),
     )
 
     id: Mapped[UuidKey]
@@ -64,6 +74,8 @@ class Job(OfTenant, Base):
     recipients: Mapped[list[str]]
     to_display: Mapped[str]
     subject: Mapped[str]
+    #: Entry, addresses and subject in lower case (case-folded), for the search in lists.
+    search_text: Mapped[str] = mapped_column(default="", server_default=text("''"), deferred=True)
     #: The row that the entry came from, in the order of `source_columns`; secrets left empty.
     source_row: Mapped[list[str] | None] = mapped_column(deferred=True)
     message_id: Mapped[str | None]
@@ -71,6 +83,8 @@ class Job(OfTenant, Base):
     message_date: Mapped[datetime | None]
     size: Mapped[int | None] = mapped_column(RowNumber)
     sha256: Mapped[str | None] = mapped_column(String(64))
+    #: Of what the letter says and holds, without date and Message-ID: the same in the next build.
+    content_sha256: Mapped[str | None] = mapped_column(String(64), deferred=True)
 
     due_at: Mapped[datetime | None]
     queued_at: Mapped[datetime | None]
@@ -108,7 +122,10 @@ class JobIssue(Base):
     """An issue of a job, or of the whole version where `job_id` is absent."""
 
     __tablename__ = "issues"
-    __table_args__ = (Index("ix_issues_version_id_position", "version_id", "position"),)
+    __table_args__ = (
+        Index("ix_issues_version_id_position", "version_id", "position", "id"),
+        Index("ix_issues_version_id_code_position", "version_id", "code", "position"),
+    )
 
     id: Mapped[RowKey]
     tenant_id: Mapped[UUID]

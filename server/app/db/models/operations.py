@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, OfTenant, RowNumber, UuidKey, status_type
@@ -33,6 +33,14 @@ class Operation(OfTenant, Base):
     __table_args__ = (
         Index("ix_operations_status_created_at", "status", "created_at"),
         Index("ix_operations_tenant_id_created_at", "tenant_id", "created_at", "id"),
+        # Two that change one version would undo each other's work.
+        Index(
+            "uq_operations_version_id_running",
+            "version_id",
+            unique=True,
+            sqlite_where=text("status = 'running'"),
+            postgresql_where=text("status = 'running'"),
+        ),
     )
 
     id: Mapped[UuidKey]

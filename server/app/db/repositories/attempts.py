@@ -15,7 +15,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from app.db.models import AttemptOutcome, Job, SendAttempt
-from app.db.repositories.delivery import Claimed, moved
+from app.db.repositories.delivery import Claimed, moved, not_paused
 from app.mailer.domain.delivery.job import Event, ImapStatus, SendStatus, sources_of, target_of
 from app.mailer.ports import RecipientReply, Reply, Stage
 
@@ -53,7 +53,8 @@ def commit_to_send(
 ) -> bool:
     """The one statement after which the closing dot may leave, once it is committed.
 
-    False where the job is no longer this worker's: another took it, or a person cancelled it.
+    False where the job is no longer this worker's: another took it, or a person cancelled it; and
+    where the campaign was paused, which leaves it this worker's to give back.
     """
     won = moved(
         session.execute(
@@ -64,6 +65,7 @@ def commit_to_send(
                 Job.send_status.in_(sources_of(Event.COMMIT)),
                 Job.fence == job.fence,
                 Job.worker == worker,
+                not_paused(tenant_id, job.version_id),
             )
             .values(
                 send_status=target_of(Event.COMMIT),

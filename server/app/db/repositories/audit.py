@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import Insert, select
+from sqlalchemy import Row, Select, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from app.db.models import AuditCounter, AuditEntry
+from app.db.models import AuditCounter, AuditEntry, Tenant
+from app.mailer.domain.audit_chain import Head, Link, content_hash, genesis, link, moment
+
+#: An entry, or its columns alone.
+EntryRow: TypeAlias = AuditEntry | Row[Any]
+
+#: What the list can be sorted by, and which column makes a place in it unique.
+SORTABLE = {"sequence": AuditEntry.sequence}
+KEY = AuditEntry.sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,42 +37,72 @@ class AuditFilter:
     offset: int = 0
 
 
-def next_sequence(session: Session, tenant_id: UUID) -> int:
-    """The tenant's next number, without gaps.
+def add_entry(session: Session, tenant_id: UUID, entry: AuditEntry) -> AuditEntry:
+    """Stores `entry` (complete but for its place in the chain) as the tenant's next.
 
     It locks the tenant's counter until the transaction ends, and a rollback takes the number back;
-    so ask for it late in a transaction.
+    so do it late in a transaction.
     """
-    return session.execute(_upsert(session, tenant_id).returning(AuditCounter.last)).scalar_one()
-
-
-def _upsert(session: Session, tenant_id: UUID) -> Insert:
-    values = {"tenant_id": tenant_id, "last": 1}
-    step = {"last": AuditCounter.last + 1}
-    if session.get_bind().dialect.name == "sqlite":
-        return (
-            sqlite.insert(AuditCounter)
-            .values(values)
-            .on_conflict_do_update(index_elements=["tenant_id"], set_=step)
-        )
-    return (
-        postgresql.insert(AuditCounter)
-        .values(values)
-        .on_conflict_do_update(index_elements=["tenant_id"], set_=step)
-    )
-
-
-def add_entry(session: Session, tenant_id: UUID, entry: AuditEntry) -> AuditEntry:
-    """Stores `entry` under the tenant's next sequence number."""
     entry.tenant_id = tenant_id
-    entry.sequence = next_sequence(session, tenant_id)
+    entry.sequence, entry.previous_hash = _next_place(session, tenant_id)
+    entry.hash = link(entry.previous_hash, content_hash(chain_fields(entry)))
     session.add(entry)
     session.flush()
+    session.execute(
+        update(AuditCounter).where(AuditCounter.tenant_id == tenant_id).values(hash=entry.hash)
+    )
     return entry
+
+
+def chain_fields(entry: EntryRow) -> dict[str, Any]:
+    """An entry as the plain values that its hash is over."""
+    return {
+        "id": str(entry.id),
+        "tenant_id": str(entry.tenant_id),
+        "sequence": entry.sequence,
+        "at": moment(entry.at),
+        "actor_kind": entry.actor_kind,
+        "actor_id": entry.actor_id,
+        "actor_name": entry.actor_name,
+        "address": entry.address,
+        "action": entry.action,
+        "object_type": entry.object_type,
+        "object_id": entry.object_id,
+        "details": entry.details,
+        "before": entry.before,
+        "after": entry.after,
+    }
+
+
+def link_of(entry: EntryRow) -> Link:
+    """An entry as the chain sees it."""
+    content = content_hash(chain_fields(entry))
+    return Link(entry.sequence, entry.previous_hash, content, entry.hash)
+
+
+def _next_place(session: Session, tenant_id: UUID) -> tuple[int, str]:
+    """The tenant's next number, without gaps, and the hash of the entry before."""
+    insert: Any = (
+        sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    )
+    statement = (
+        insert(AuditCounter)
+        .values(tenant_id=tenant_id, last=1, hash=genesis(tenant_id))
+        .on_conflict_do_update(index_elements=["tenant_id"], set_={"last": AuditCounter.last + 1})
+        .returning(AuditCounter.last, AuditCounter.hash)
+    )
+    sequence, previous = session.execute(statement).one()
+    return sequence, previous
 
 
 def entries(session: Session, tenant_id: UUID, wanted: AuditFilter) -> Sequence[AuditEntry]:
     """The entries that fit, newest first."""
+    query = matching(tenant_id, wanted).order_by(AuditEntry.sequence.desc())
+    return session.scalars(query.limit(wanted.limit).offset(wanted.offset)).all()
+
+
+def matching(tenant_id: UUID, wanted: AuditFilter) -> Select[AuditEntry]:
+    """All entries that fit, in no order."""
     query = select(AuditEntry).where(AuditEntry.tenant_id == tenant_id)
     for column, value in (
         (AuditEntry.action, wanted.action),
@@ -72,10 +111,40 @@ def entries(session: Session, tenant_id: UUID, wanted: AuditFilter) -> Sequence[
         (AuditEntry.actor_id, wanted.actor_id),
     ):
         if value is not None:
-            query = query.where(column == value)
+            # What Postgres takes for no text cannot have been recorded either.
+            query = query.where(column == value.replace("\0", "\ufffd"))
     if wanted.since is not None:
         query = query.where(AuditEntry.at >= wanted.since)
     if wanted.until is not None:
         query = query.where(AuditEntry.at < wanted.until)
-    query = query.order_by(AuditEntry.sequence.desc()).limit(wanted.limit).offset(wanted.offset)
-    return session.scalars(query).all()
+    return query
+
+
+def head(session: Session, tenant_id: UUID) -> Head | None:
+    """The head of the tenant's chain as it is noted beside the entries; None: never any entry."""
+    counter = session.scalar(select(AuditCounter).where(AuditCounter.tenant_id == tenant_id))
+    return None if counter is None else Head(counter.last, counter.hash)
+
+
+def tenants(session: Session) -> Sequence[Tenant]:
+    """Every tenant, each with a log of its own: for the operator of the machine alone."""
+    return session.scalars(select(Tenant).order_by(Tenant.slug)).all()
+
+
+def in_order(
+    session: Session, tenant_id: UUID, *, after: int | None, limit: int
+) -> Sequence[EntryRow]:
+    """The next entries behind `after` (None: from the very first, whatever its number)."""
+    # As rows: the session keeps none of them, however long the log is.
+    query = select(*AuditEntry.__table__.columns).where(AuditEntry.tenant_id == tenant_id)
+    if after is not None:
+        query = query.where(AuditEntry.sequence > after)
+    return session.execute(query.order_by(AuditEntry.sequence).limit(limit)).all()
+
+
+def next_number(session: Session, tenant_id: UUID, after: int | None) -> int | None:
+    """The number of the next entry behind `after`, without reading what it says."""
+    query = select(func.min(AuditEntry.sequence)).where(AuditEntry.tenant_id == tenant_id)
+    if after is not None:
+        query = query.where(AuditEntry.sequence > after)
+    return session.scalar(query)

@@ -9,14 +9,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Subquery, and_, func, select
+from sqlalchemy import Subquery, and_, case, exists, func, or_, select
+from sqlalchemy import delete as sql_delete
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from app.db.keyset import Order, Slice, Sortable, fetch
 from app.db.models import Campaign, CampaignVersion, Job, WorkflowState
 from app.mailer.domain.delivery.job import SendStatus
-from app.mailer.domain.errors import NotFound
+from app.mailer.domain.errors import Conflict, NotFound
 from app.mailer.domain.issues import EntryState
 
 #: What lists of campaigns may be sorted by, and the key that makes an order unambiguous.
@@ -162,9 +163,22 @@ def summaries(session: Session, tenant_id: UUID) -> Sequence[CampaignSummary]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class CampaignFilter:
+    """Which campaigns a list shows; None: whatever it is.
+
+    `search` is a part of the name or the external id; `workflow_state` is the newest version's.
+    """
+
+    archived: bool | None = False
+    search: str | None = None
+    workflow_state: WorkflowState | None = None
+
+
 def page(
     session: Session,
     tenant_id: UUID,
+    filters: CampaignFilter,
     *,
     order: Order,
     after: tuple[Any, Any] | None,
@@ -172,7 +186,95 @@ def page(
 ) -> Slice[Campaign]:
     """A page of the tenant's campaigns."""
     query = select(Campaign).where(Campaign.tenant_id == tenant_id)
+    if filters.archived is not None:
+        there = Campaign.archived_at.is_not(None)
+        query = query.where(there if filters.archived else ~there)
+    if filters.search:
+        part = filters.search.lower()
+        query = query.where(
+            or_(
+                func.lower(Campaign.name).contains(part, autoescape=True),
+                Campaign.external_id.contains(part, autoescape=True),
+            )
+        )
+    if filters.workflow_state is not None:
+        newer = aliased(CampaignVersion)
+        newest = ~exists().where(
+            newer.campaign_id == CampaignVersion.campaign_id,
+            newer.number > CampaignVersion.number,
+        )
+        query = query.where(
+            exists().where(
+                CampaignVersion.tenant_id == tenant_id,
+                CampaignVersion.campaign_id == Campaign.id,
+                CampaignVersion.workflow_state == filters.workflow_state,
+                newest,
+            )
+        )
     return fetch(session, query, order, after=after, limit=limit)
+
+
+def add(session: Session, tenant_id: UUID, campaign: Campaign) -> Campaign:
+    """Stores a new campaign; `Conflict` where the tenant has one of its external id."""
+    campaign.tenant_id = tenant_id
+    try:
+        with session.begin_nested():
+            session.add(campaign)
+    except IntegrityError as error:
+        if find_by_external_id(session, tenant_id, campaign.external_id) is None:
+            raise
+        raise Conflict(
+            f"There is a campaign {campaign.external_id} already.", "Choose another id."
+        ) from error
+    return campaign
+
+
+def was_queued(session: Session, tenant_id: UUID, campaign_id: UUID) -> bool:
+    """Whether any message of the campaign was ever released for sending."""
+    return bool(
+        session.scalar(
+            select(
+                exists().where(
+                    Job.tenant_id == tenant_id,
+                    Job.campaign_id == campaign_id,
+                    or_(Job.queued_at.is_not(None), Job.send_status != SendStatus.UNQUEUED),
+                )
+            )
+        )
+    )
+
+
+def delete(session: Session, tenant_id: UUID, campaign_id: UUID) -> None:
+    """Deletes a campaign with all its versions and jobs, once nobody works on one of those."""
+    session.scalars(
+        select(CampaignVersion.id)
+        .where(CampaignVersion.tenant_id == tenant_id, CampaignVersion.campaign_id == campaign_id)
+        .order_by(CampaignVersion.id)
+        .with_for_update()
+    ).all()
+    session.execute(
+        sql_delete(Campaign).where(Campaign.tenant_id == tenant_id, Campaign.id == campaign_id)
+    )
+
+
+def released_counts(
+    session: Session, tenant_id: UUID, campaign_id: UUID
+) -> dict[UUID, tuple[int, int]]:
+    """By version: how many messages were ever queued, and how many of those are cancelled now."""
+    rows = session.execute(
+        select(
+            Job.version_id,
+            func.count(),
+            func.sum(case((Job.send_status == SendStatus.CANCELLED, 1), else_=0)),
+        )
+        .where(
+            Job.tenant_id == tenant_id,
+            Job.campaign_id == campaign_id,
+            or_(Job.queued_at.is_not(None), Job.send_status != SendStatus.UNQUEUED),
+        )
+        .group_by(Job.version_id)
+    )
+    return {version_id: (count, int(cancelled)) for version_id, count, cancelled in rows}
 
 
 def _last_numbers(tenant_id: UUID) -> Subquery:
@@ -185,10 +287,16 @@ def _last_numbers(tenant_id: UUID) -> Subquery:
 
 
 def lock(session: Session, tenant_id: UUID, campaign_id: UUID) -> Campaign:
-    """As `get`, and nobody else can lock the campaign before the commit."""
+    """As `get`, and nobody else can lock the campaign before the commit.
+
+    Whoever holds one may wait for a version. So it must not keep the build, which holds that
+    version, from storing jobs that refer to the campaign: hence the weaker lock on Postgres.
+    """
     get(session, tenant_id, campaign_id)
     return session.scalars(
         select(Campaign)
         .where(Campaign.tenant_id == tenant_id, Campaign.id == campaign_id)
-        .with_for_update()
+        .with_for_update(key_share=True)
+        # What was read before the lock may have changed while it was waited for.
+        .execution_options(populate_existing=True)
     ).one()

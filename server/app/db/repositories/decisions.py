@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, and_, case, exists, literal, select, updat
 from sqlalchemy.orm import Session
 
 from app.db.models import Job, JobIssue
+from app.db.repositories.delivery import moved
 from app.db.repositories.queueing import Gate, sent_elsewhere
 from app.mailer.domain.delivery.job import Event, sources_of, target_of
 from app.mailer.domain.delivery.review import Standing
@@ -66,9 +67,9 @@ def move(
     values: Mapping[str, Any],
 ) -> set[UUID]:
     """Move jobs by `event`, and return those that still stood where it is legal."""
-    moved: set[UUID] = set()
+    found: set[UUID] = set()
     for start in range(0, len(job_ids), _CHUNK):
-        moved |= set(
+        found |= set(
             session.scalars(
                 update(Job)
                 .where(
@@ -81,7 +82,47 @@ def move(
                 .execution_options(synchronize_session=False)
             )
         )
-    return moved
+    return found
+
+
+def entries_of(session: Session, gate: Gate, job_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """The entries of some jobs, those that the version has."""
+    found: dict[UUID, str] = {}
+    for start in range(0, len(job_ids), _CHUNK):
+        rows = session.execute(
+            select(Job.id, Job.entry_id).where(
+                *_own(gate), Job.id.in_(job_ids[start : start + _CHUNK])
+            )
+        )
+        found.update((job_id, entry_id) for job_id, entry_id in rows)
+    return found
+
+
+def cancel_all(session: Session, tenant_id: UUID, campaign_id: UUID) -> int:
+    """Cancel every job of a campaign that can be; how many they were."""
+    waiting = (
+        select(Job.id)
+        .where(
+            Job.tenant_id == tenant_id,
+            Job.campaign_id == campaign_id,
+            Job.send_status.in_(sources_of(Event.CANCEL)),
+        )
+        # In the order in which others lock many, so that nobody waits in a circle.
+        .order_by(Job.id)
+        .with_for_update()
+    )
+    return moved(
+        session.execute(
+            update(Job)
+            .where(
+                Job.tenant_id == tenant_id,
+                Job.id.in_(waiting),
+                Job.send_status.in_(sources_of(Event.CANCEL)),
+            )
+            .values(send_status=target_of(Event.CANCEL), worker=None, lease_until=None, due_at=None)
+            .execution_options(synchronize_session=False)
+        )
+    )
 
 
 def _standing(

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, CursorResult, exists, func, select, update
 from sqlalchemy.orm import Session
 
-from app.db.models import Job, JobMessage
+from app.db.models import Campaign, CampaignVersion, Job, JobMessage
 from app.mailer.domain.delivery.job import Event, sources_of, target_of
 
 
@@ -63,10 +63,13 @@ def claim(
     lease_until: datetime,
     limit: int,
 ) -> list[Claimed]:
-    """Take up to `limit` due jobs of a version, in order; no two workers ever take the same one."""
+    """Take up to `limit` due jobs of a version, in order; no two workers ever take the same one.
+
+    None while the campaign is paused.
+    """
     due = (
         select(Job.id)
-        .where(*_due(tenant_id, version_id, now))
+        .where(*_due(tenant_id, version_id, now), not_paused(tenant_id, version_id))
         .order_by(Job.position)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -103,7 +106,55 @@ def due_count(session: Session, tenant_id: UUID, version_id: UUID, now: datetime
 
 def any_due(session: Session, tenant_id: UUID, version_id: UUID, now: datetime) -> bool:
     """Whether a claim would find something now."""
-    return bool(session.scalar(select(exists().where(*_due(tenant_id, version_id, now)))))
+    return bool(
+        session.scalar(
+            select(
+                exists().where(*_due(tenant_id, version_id, now), not_paused(tenant_id, version_id))
+            )
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Who holds a campaign back, since when, and why."""
+
+    by: str
+    at: datetime
+    reason: str
+
+    def __str__(self) -> str:
+        why = f": {self.reason}" if self.reason else "."
+        return f"The campaign was paused by {self.by} at {self.at:%Y-%m-%d %H:%M} UTC{why}"
+
+
+def pause_of(session: Session, tenant_id: UUID, version_id: UUID) -> Pause | None:
+    """The pause of the version's campaign, or None while it is not paused."""
+    row = session.execute(
+        select(Campaign.paused_by, Campaign.paused_at, Campaign.pause_reason)
+        .join(CampaignVersion, CampaignVersion.campaign_id == Campaign.id)
+        .where(
+            Campaign.tenant_id == tenant_id,
+            CampaignVersion.id == version_id,
+            Campaign.paused_at.is_not(None),
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    return Pause(row.paused_by or "somebody", row.paused_at, row.pause_reason or "")
+
+
+def not_paused(tenant_id: UUID, version_id: UUID) -> ColumnElement[bool]:
+    """Nobody paused the version's campaign: a condition of every step towards the dot."""
+    return ~exists(
+        select(Campaign.id)
+        .join(CampaignVersion, CampaignVersion.campaign_id == Campaign.id)
+        .where(
+            Campaign.tenant_id == tenant_id,
+            CampaignVersion.id == version_id,
+            Campaign.paused_at.is_not(None),
+        )
+    )
 
 
 def next_due(session: Session, tenant_id: UUID, campaign_id: UUID) -> datetime | None:

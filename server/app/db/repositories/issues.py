@@ -4,18 +4,32 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from app.db.keyset import Order, Slice, Sortable, fetch
 from app.db.models import JobIssue
 from app.db.repositories.bulk import insert_rows
-from app.mailer.domain.issues import Issue
+from app.mailer.domain.issues import Issue, Severity
+
+#: A version's own issues first, then those of its entries in their order.
+SORTABLE: dict[str, Sortable] = {"position": JobIssue.position}
+KEY = JobIssue.id
 
 #: Comes before every job's, whose issues have the job's own position.
 OF_VERSION = -1
+
+
+@dataclass(frozen=True, slots=True)
+class IssueFilter:
+    """Which issues; what is None does not count."""
+
+    severity: Severity | None = None
+    code: str | None = None
 
 
 def row(
@@ -61,6 +75,27 @@ def of_version(session: Session, tenant_id: UUID, version_id: UUID) -> Iterator[
             .execution_options(yield_per=1000)
         )
     )
+
+
+def page(
+    session: Session,
+    tenant_id: UUID,
+    version_id: UUID,
+    filters: IssueFilter,
+    *,
+    order: Order,
+    after: tuple[Any, Any] | None,
+    limit: int,
+) -> Slice[JobIssue]:
+    """A page of the issues of a version and of its jobs."""
+    query = select(JobIssue).where(
+        JobIssue.tenant_id == tenant_id, JobIssue.version_id == version_id
+    )
+    if filters.severity is not None:
+        query = query.where(JobIssue.severity == filters.severity)
+    if filters.code is not None:
+        query = query.where(JobIssue.code == filters.code)
+    return fetch(session, query, order, after=after, limit=limit)
 
 
 def of_jobs(

@@ -38,6 +38,7 @@ class NewAttachment:
     size: int
     sha256: str
     archive: str | None = None
+    is_personal: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,9 @@ class NewJob:
     needs_smtputf8: bool = False
     size: int | None = None
     sha256: str | None = None
+    content_sha256: str | None = None
     frame: bytes | None = None
+    source_row: Sequence[str] | None = None
     imap_status: ImapStatus = ImapStatus.NOT_REQUESTED
     issues: Sequence[Issue] = ()
     attachments: Sequence[NewAttachment] = ()
@@ -270,12 +273,20 @@ def _job(tenant_id: UUID, campaign_id: UUID, version_id: UUID, job: NewJob) -> d
         "recipients": list(job.recipients),
         "to_display": job.to_display,
         "subject": job.subject,
+        "search_text": _search_text(job),
         "message_id": job.message_id,
         "needs_smtputf8": job.needs_smtputf8,
         "message_date": job.message_date,
         "size": job.size,
         "sha256": job.sha256,
+        "content_sha256": job.content_sha256,
+        "source_row": None if job.source_row is None else list(job.source_row),
     }
+
+
+def _search_text(job: NewJob) -> str:
+    parts = dict.fromkeys([job.entry_id, job.to_display, *job.recipients, job.subject])
+    return "\n".join(parts).casefold()
 
 
 def _attachment(
@@ -292,4 +303,5 @@ def _attachment(
         "size": attachment.size,
         "sha256": attachment.sha256,
         "archive": attachment.archive,
+        "is_personal": attachment.is_personal,
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.db.models import (
@@ -22,9 +22,10 @@ from app.db.models import (
     SendAttempt,
 )
 from app.db.repositories.queueing import Gate, sent_elsewhere
-from app.mailer.domain.delivery.job import Event, SendStatus, sources_of
-from app.mailer.domain.issues import Severity
+from app.mailer.domain.delivery.job import Decision, Event, SendStatus, sources_of
+from app.mailer.domain.issues import EntryState, Severity
 from app.mailer.domain.report import JobGroup
+from app.mailer.domain.rest import Rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,47 @@ def trouble(
         .limit(limit)
     )
     return [Trouble(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class RestJob:
+    """A job that belongs to the rest, with the row that it came from."""
+
+    position: int
+    entry_id: str
+    to: str
+    pointer: str
+    source_row: list[str] | None
+
+
+def rest_page(
+    session: Session, gate: Gate, wanted: Collection[Rest], *, after: int, limit: int
+) -> list[RestJob]:
+    """The next jobs behind position `after` that nobody was, or is about to be, reached by."""
+    rows = session.execute(
+        select(Job.position, Job.entry_id, Job.to_display, Job.pointer, Job.source_row)
+        .where(
+            *_own(gate.tenant_id, gate.version_id),
+            Job.position > after,
+            or_(*(_REST[each] for each in sorted(wanted))),
+            ~sent_elsewhere(gate),
+        )
+        .order_by(Job.position)
+        .limit(limit)
+    )
+    return [RestJob(*row) for row in rows]
+
+
+_ON_PURPOSE = or_(
+    Job.build_status.in_((EntryState.EXCLUDED, EntryState.INACTIVE)),
+    Job.decision.is_not_distinct_from(Decision.EXCLUDE),
+)
+_UNSENT = Job.send_status.in_((SendStatus.UNQUEUED, SendStatus.CANCELLED))
+_REST = {
+    Rest.FAILED: Job.send_status == SendStatus.FAILED,
+    Rest.NEVER_SENT: and_(_UNSENT, ~_ON_PURPOSE),
+    Rest.LEFT_OUT: and_(_UNSENT, _ON_PURPOSE),
+}
 
 
 def versions(

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, and_, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, undefer
 
+from app.db.keyset import Order, Slice, Sortable, fetch
 from app.db.models import CampaignVersion
 from app.db.repositories import campaigns
 from app.mailer.domain.errors import Conflict, NotFound
+from app.mailer.domain.version import VersionEvent, WorkflowState, sources_of
 
+#: What lists of versions may be sorted by, and the key that makes an order unambiguous.
+SORTABLE: dict[str, Sortable] = {
+    "number": CampaignVersion.number,
+    "created_at": CampaignVersion.created_at,
+}
+KEY = CampaignVersion.id
+
+_UNDER_REVIEW = WorkflowState.UNDER_REVIEW
 #: Others may take the number that was about to be used; so many in a row means something else.
 _TRIES = 20
 
@@ -58,6 +69,37 @@ def get(
     return version
 
 
+def build_of(session: Session, tenant_id: UUID, version_id: UUID) -> UUID | None:
+    """Which build of a version counts; nobody else can change it until the commit.
+
+    Without the version's content, which a build would otherwise read with each portion.
+    """
+    return session.scalar(
+        select(CampaignVersion.build_id)
+        .where(CampaignVersion.tenant_id == tenant_id, CampaignVersion.id == version_id)
+        .with_for_update()
+    )
+
+
+def find(
+    session: Session,
+    tenant_id: UUID,
+    campaign_id: UUID,
+    version_id: UUID | None,
+    *,
+    content: bool = False,
+) -> CampaignVersion | None:
+    """The campaign's own version of this id, else (with None) its newest.
+
+    Without `content` its config, which can be large, is not there.
+    """
+    query = _with_content(tenant_id) if content else _without_content(tenant_id)
+    query = query.where(CampaignVersion.campaign_id == campaign_id)
+    if version_id is not None:
+        return session.scalar(query.where(CampaignVersion.id == version_id))
+    return session.scalar(query.order_by(CampaignVersion.number.desc()).limit(1))
+
+
 def latest(session: Session, tenant_id: UUID, campaign_id: UUID) -> CampaignVersion:
     """The version of the highest number, with its config; `NotFound` where there is none."""
     version = session.scalar(
@@ -79,6 +121,75 @@ def of_campaign(session: Session, tenant_id: UUID, campaign_id: UUID) -> Sequenc
         .where(CampaignVersion.tenant_id == tenant_id, CampaignVersion.campaign_id == campaign_id)
         .order_by(CampaignVersion.number.desc())
     ).all()
+
+
+def page(
+    session: Session,
+    tenant_id: UUID,
+    campaign_id: UUID,
+    *,
+    order: Order,
+    after: tuple[Any, Any] | None,
+    limit: int,
+) -> Slice[CampaignVersion]:
+    """A page of a campaign's versions, without their configs."""
+    query = _without_content(tenant_id).where(CampaignVersion.campaign_id == campaign_id)
+    return fetch(session, query, order, after=after, limit=limit)
+
+
+def newest_of(
+    session: Session, tenant_id: UUID, campaign_ids: Collection[UUID]
+) -> dict[UUID, CampaignVersion]:
+    """The newest version of each campaign, without its config, by campaign."""
+    last = (
+        select(func.max(CampaignVersion.number).label("number"), CampaignVersion.campaign_id)
+        .where(
+            CampaignVersion.tenant_id == tenant_id, CampaignVersion.campaign_id.in_(campaign_ids)
+        )
+        .group_by(CampaignVersion.campaign_id)
+        .subquery()
+    )
+    found = session.scalars(
+        _without_content(tenant_id).join(
+            last,
+            and_(
+                last.c.campaign_id == CampaignVersion.campaign_id,
+                last.c.number == CampaignVersion.number,
+            ),
+        )
+    )
+    return {version.campaign_id: version for version in found}
+
+
+def newest_unbuilt(session: Session, tenant_id: UUID, campaign_id: UUID) -> CampaignVersion | None:
+    """The newest version that is still being written or reviewed."""
+    return session.scalar(
+        _with_content(tenant_id)
+        .where(
+            CampaignVersion.campaign_id == campaign_id,
+            CampaignVersion.workflow_state.in_(sources_of(VersionEvent.SAVE) | {_UNDER_REVIEW}),
+        )
+        .order_by(CampaignVersion.number.desc())
+        .limit(1)
+    )
+
+
+def newest_unbuilt_number(session: Session, tenant_id: UUID, campaign_id: UUID) -> int:
+    """Its number, 0 where there is none."""
+    return (
+        session.scalar(
+            select(func.max(CampaignVersion.number)).where(
+                CampaignVersion.tenant_id == tenant_id,
+                CampaignVersion.campaign_id == campaign_id,
+                CampaignVersion.workflow_state.in_(sources_of(VersionEvent.SAVE) | {_UNDER_REVIEW}),
+            )
+        )
+        or 0
+    )
+
+
+def _without_content(tenant_id: UUID) -> Select[CampaignVersion]:
+    return select(CampaignVersion).where(CampaignVersion.tenant_id == tenant_id)
 
 
 def _with_content(tenant_id: UUID) -> Select[CampaignVersion]:

@@ -33,36 +33,7 @@ class DiskCampaignFiles:
 
     def text(self, path: str, encoding: str) -> str:
         """A template's text; `auto` as `text_encoding` finds it, a byte order mark left out."""
-        data = self.data(path)
-        try:
-            return data.decode(encoding_of(data, encoding)).removeprefix("\ufeff")
-        except UnknownEncoding as error:
-            raise FileFault(
-                "wrong-encoding",
-                f"{path}: there is no encoding “{encoding}”.",
-                "Use auto, utf-8, cp1252 or another name that Python knows.",
-            ) from error
-        except OtherMark as error:
-            raise FileFault(
-                "wrong-encoding",
-                f"{path} begins with the byte order mark of {error.marked}, but the campaign says "
-                f"{encoding}.",
-                "Set its `encoding` to auto.",
-            ) from error
-        except ZeroBytes as error:
-            raise FileFault(
-                "wrong-encoding",
-                f"{path} holds zero bytes, so it is not {error.encoding} text.",
-                "Save the file as UTF-8.",
-            ) from error
-        except BadByte as error:
-            line = data.count(b"\n", 0, error.offset) + 1
-            raise FileFault(
-                "wrong-encoding",
-                f"{path}, line {line}: the byte 0x{data[error.offset]:02X} is not "
-                f"{error.encoding}.",
-                "Save the file as UTF-8, or name its encoding.",
-            ) from error
+        return text_of(self.data(path), path, encoding)
 
     def data(self, path: str) -> bytes:
         """The bytes of a regular file; a link or a pipe in its place is refused."""
@@ -100,6 +71,38 @@ class DiskCampaignFiles:
         return {path.relative_to(root).as_posix() for path in used if path.is_relative_to(root)}
 
 
+def text_of(data: bytes, path: str, encoding: str) -> str:
+    """The text of a file at `path`; raises `FileFault` where it is not in its encoding."""
+    try:
+        return data.decode(encoding_of(data, encoding)).removeprefix("\ufeff")
+    except UnknownEncoding as error:
+        raise FileFault(
+            "wrong-encoding",
+            f"{path}: there is no encoding “{encoding}”.",
+            "Use auto, utf-8, cp1252 or another name that Python knows.",
+        ) from error
+    except OtherMark as error:
+        raise FileFault(
+            "wrong-encoding",
+            f"{path} begins with the byte order mark of {error.marked}, but the campaign says "
+            f"{encoding}.",
+            "Set its `encoding` to auto.",
+        ) from error
+    except ZeroBytes as error:
+        raise FileFault(
+            "wrong-encoding",
+            f"{path} holds zero bytes, so it is not {error.encoding} text.",
+            "Save the file as UTF-8.",
+        ) from error
+    except BadByte as error:
+        line = data.count(b"\n", 0, error.offset) + 1
+        raise FileFault(
+            "wrong-encoding",
+            f"{path}, line {line}: the byte 0x{data[error.offset]:02X} is not {error.encoding}.",
+            "Save the file as UTF-8, or name its encoding.",
+        ) from error
+
+
 def _content(full: Path, path: str) -> bytes:
     # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
     descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -110,11 +113,7 @@ def _content(full: Path, path: str) -> bytes:
                 "unsafe-file", f"{path} is not a regular file.", "Put a real file there."
             )
         if status.st_size > MAX_BYTES:
-            raise FileFault(
-                "unreadable-file",
-                f"{path} has {status.st_size / 1e6:.0f} MB; the most is {MAX_BYTES / 1e6:.0f}.",
-                "Use a smaller file.",
-            )
+            raise too_many_bytes(path, status.st_size, MAX_BYTES)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read(MAX_BYTES)
     finally:
@@ -122,16 +121,30 @@ def _content(full: Path, path: str) -> bytes:
 
 
 def _fault(full: Path, path: str, error: OSError) -> FileFault:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError) and full.is_symlink():
+        return FileFault("unsafe-file", f"{path} is a symlink.", "Put the real file there.")
+    return fault_of(error, path)
+
+
+def fault_of(error: OSError, path: str) -> FileFault:
+    """What kept a file from being read."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return FileFault(
             "missing-file",
             f"There is no file {path}.",
             "Paths are relative to the campaign file; capitals and small letters differ.",
         )
-    if full.is_symlink():
-        return FileFault("unsafe-file", f"{path} is a symlink.", "Put the real file there.")
     return FileFault(
         "unreadable-file",
         f"{path} cannot be read: {error.strerror}.",
         "Check the permissions of the file and its folder.",
+    )
+
+
+def too_many_bytes(path: str, size: int, limit: int) -> FileFault:
+    """A file of `size` bytes where at most `limit` are read."""
+    return FileFault(
+        "unreadable-file",
+        f"{path} has {size / 1e6:.0f} MB; the most is {limit / 1e6:.0f}.",
+        "Use a smaller file.",
     )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
+from app.mailer.domain.errors import MailerError
+from app.mailer.domain.hosts import HostRules
 from app.mailer.ports import ServerAccess
 
 #: OpenSSL's numbers for a certificate that is sound but names another host.
@@ -22,6 +24,68 @@ class Fault:
 
     message: str
     permanent_here: bool
+
+
+class PrivateAddress(OSError):
+    """The host leads into a private network, where this installation does not let it lead."""
+
+
+def connect(access: ServerAccess, rules: HostRules) -> socket.socket:
+    """A TCP connection to the server. Where `access.confined`, `rules` must allow its addresses.
+
+    The name is looked up once, and exactly what was looked at is connected to: a name service that
+    answers otherwise the next time (DNS rebinding) changes nothing.
+    """
+    addresses = _look_up(access.host, access.port)
+    if access.confined and not rules.allow(access.host, [each[-1][0] for each in addresses]):
+        raise PrivateAddress(access.host)
+    failed: OSError | None = None
+    for family, kind, protocol, address in addresses:
+        sock: socket.socket | None = None
+        try:
+            sock = socket.socket(family, kind, protocol)
+            sock.settimeout(access.timeout_seconds)
+            sock.connect(address)
+        except OSError as error:
+            failed = error
+            if sock is not None:
+                sock.close()
+        else:
+            return sock
+    raise failed or OSError("the host has no address")
+
+
+def refuse_private_host(host: str, rules: HostRules) -> None:
+    """Raises `MailerError` for a host within a private network that `rules` do not allow.
+
+    A name that nobody knows at the moment passes: `connect` looks again.
+    """
+    if rules.know(host):
+        return
+    try:
+        addresses = _look_up(host, None)
+    except (OSError, UnicodeError):
+        return
+    if not rules.allow(host, [each[-1][0] for each in addresses]):
+        raise MailerError(private_host(host), PRIVATE_HINT)
+
+
+def private_host(host: str) -> str:
+    """Says so, and does not say which address: that is nobody's business outside."""
+    return f"“{host}” leads into a private network, which no mail account may do here."
+
+
+PRIVATE_HINT = "Whoever runs this installation can allow it by ALLOWED_PRIVATE_HOSTS."
+
+
+def _look_up(
+    host: str, port: int | None
+) -> list[tuple[socket.AddressFamily, socket.SocketKind, int, tuple[str, int]]]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [
+        (family, kind, protocol, address)  # type: ignore[misc]  # an IPv6 one has two more
+        for family, kind, protocol, _name, address in found
+    ]
 
 
 def verified_tls() -> ssl.SSLContext:
@@ -74,6 +138,8 @@ def explain(error: Exception, access: ServerAccess, *, certificate_for: str = ""
         reason = getattr(error, "reason", None) or type(error).__name__
         message = f"No encryption could be agreed on with {place} ({reason}); TLS 1.2 is the least."
         return Fault(message, permanent_here=True)
+    if isinstance(error, PrivateAddress):
+        return Fault(f"{private_host(host)} {PRIVATE_HINT}", permanent_here=True)
     if isinstance(error, socket.gaierror):
         passing = error.errno == socket.EAI_AGAIN
         hint = "The name service does not answer." if passing else "Is the host name right?"

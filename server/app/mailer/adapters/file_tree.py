@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat as modes
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 from app.mailer.domain.errors import FileChanged, UnsafePath
 from app.mailer.ports import FileStat, Progress
@@ -20,11 +20,14 @@ _STEP = 1000
 class DiskFileTree:
     """`ports.FileTree` over a folder. Raises `FileNotFoundError` or `NotADirectoryError` for it.
 
-    The base itself may be a symlink, since the operator named it; nothing below it is followed.
+    The base itself may be a symlink, since the operator named it; nothing below it is followed. The
+    tree is the folder that `below` leads to from the base, again without links: `UnsafePath`.
     """
 
-    def __init__(self, base: str | os.PathLike[str]) -> None:
-        self.root = os.path.realpath(base)
+    def __init__(self, base: str | os.PathLike[str], below: Sequence[str] = ()) -> None:
+        self._base = os.path.realpath(base)
+        self._below = list(below)
+        self.root = "/".join([self._base.rstrip("/"), *self._below]) or "/"
         self.folders: list[str] = []
         self.unreadable: list[str] = []
         with self._open_folder([]):
@@ -119,23 +122,54 @@ class DiskFileTree:
                     progress("scan", len(found), None)
         return inner
 
-    @contextmanager
-    def _open_folder(self, parts: list[str]) -> Iterator[int]:
-        """A descriptor of a folder below the base, reached without following any link."""
-        descriptor = os.open(self.root, _FOLDER)
+    def _open_folder(self, parts: list[str]) -> AbstractContextManager[int]:
+        return _folder_below(self._base, [*self._below, *parts])
+
+
+def read_below(base: str, parts: Sequence[str], limit: int) -> bytes:
+    """The bytes of a regular file that `parts` lead to from `base`, without following any link.
+
+    Raises `UnsafePath` for a link or a special file there or on the way, and `OSError`, also for
+    one of more than `limit` bytes.
+    """
+    *folders, name = parts or ("",)
+    with _folder_below(base, folders) as parent:
         try:
-            for part in parts:
-                try:
-                    inner = os.open(part, _FOLDER, dir_fd=descriptor)
-                except OSError as error:
-                    if error.errno in (errno.ELOOP, errno.ENOTDIR):
-                        raise _unsafe("/".join(parts)) from None
-                    raise
-                os.close(descriptor)
-                descriptor = inner
-            yield descriptor
-        finally:
+            descriptor = os.open(name or ".", _FILE, dir_fd=parent)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO):
+                raise _unsafe("/".join(parts)) from None
+            raise
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        status = os.fstat(descriptor)
+        if not modes.S_ISREG(status.st_mode):
+            raise _unsafe("/".join(parts))
+        if status.st_size > limit:
+            raise OSError(errno.EFBIG, f"it has more than {limit / 1e6:.0f} MB")
+        # The file may grow meanwhile.
+        data = bytearray()
+        while len(data) <= limit and (more := file.read(limit + 1 - len(data))):
+            data += more
+    return bytes(data[:limit])
+
+
+@contextmanager
+def _folder_below(base: str, parts: Sequence[str]) -> Iterator[int]:
+    """A descriptor of a folder below the base, reached without following any link."""
+    descriptor = os.open(base, _FOLDER)
+    try:
+        for part in parts:
+            try:
+                inner = os.open(part, _FOLDER, dir_fd=descriptor)
+            except OSError as error:
+                if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                    raise _unsafe("/".join(parts)) from None
+                raise
             os.close(descriptor)
+            descriptor = inner
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _identity(stat: os.stat_result) -> tuple[int, int, int, int]:

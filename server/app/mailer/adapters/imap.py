@@ -6,7 +6,7 @@ import contextlib
 import imaplib
 import re
 import ssl
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.mailer.adapters.connection import (
@@ -18,6 +18,7 @@ from app.mailer.adapters.connection import (
 )
 from app.mailer.adapters.imap_folders import Folder, FolderAbsent, choose
 from app.mailer.adapters.imap_wire import BoundedClient
+from app.mailer.domain.hosts import HostRules
 from app.mailer.ports import AppendOutcome, Security, SentFolderFailure, ServerAccess
 
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")
@@ -31,13 +32,23 @@ _BROKEN = (imaplib.IMAP4.abort, OSError, ValueError, *_NONSENSE)
 _LONGEST_WORDS = 300
 
 
+@dataclass(frozen=True, slots=True)
+class ImapFacts:
+    """What a server offers after login, and the folder that copies would go to."""
+
+    capabilities: tuple[str, ...]
+    folder: str
+    tls_version: str | None
+
+
 class ImapSentFolder:
     """`ports.SentFolder` over IMAP, connected when it is first needed, one connection reused.
 
     The folder is `folder_setting` (`delivery.imap_append_sent.folder`) where it is not `auto`,
     else `account_folder` (`server.imap.sent_folder`) where that is not, else the one that the
     server marks as `\\Sent` (RFC 6154), else one of the usual names. It is never created.
-    Certificates are always verified; `ssl_context` adds authorities.
+    Certificates are always verified; `ssl_context` adds authorities. An access that is confined
+    leads into private networks only where `hosts` allow it.
     """
 
     def __init__(
@@ -46,9 +57,11 @@ class ImapSentFolder:
         folder_setting: str = "auto",
         account_folder: str = "auto",
         *,
+        hosts: HostRules | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._access = access
+        self._hosts = hosts or HostRules()
         self._place = f"{access.host}:{access.port}"
         self._settings = (folder_setting, account_folder)
         self._context = ssl_context
@@ -97,6 +110,20 @@ class ImapSentFolder:
             with contextlib.suppress(imaplib.IMAP4.error, *_BROKEN):
                 self._client.logout()
         self._drop()
+
+    def check(self) -> ImapFacts:
+        """Connects, logs in and opens the folder read-only; `SentFolderFailure` says why not."""
+        client = self._ready()
+        sock = client.socket()
+        try:
+            capabilities = sorted(_text(each) for each in client.capabilities())
+        except (imaplib.IMAP4.error, *_BROKEN) as error:
+            raise self._failure(f"the connection was lost ({_words(error)})") from None
+        return ImapFacts(
+            tuple(capabilities),
+            self.folder(),
+            sock.version() if isinstance(sock, ssl.SSLSocket) else None,
+        )
 
     # -- searching
 
@@ -157,13 +184,7 @@ class ImapSentFolder:
         return client
 
     def _reach(self, access: ServerAccess, context: ssl.SSLContext) -> BoundedClient:
-        client = BoundedClient(
-            access.host,
-            access.port,
-            ssl=access.security is Security.TLS,
-            ssl_context=context,
-            timeout=access.timeout_seconds,
-        )
+        client = BoundedClient(access, self._hosts, context)
         if access.security is Security.STARTTLS:
             try:
                 if not client.has_capability("STARTTLS"):

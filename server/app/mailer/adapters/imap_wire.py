@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import imaplib
 import socket
+import ssl
 import time
+from collections.abc import Callable
 from typing import Any
 
 from imapclient import IMAPClient
 from imapclient.imap4 import IMAP4WithTimeout
 from imapclient.tls import IMAP4_TLS
+
+from app.mailer.adapters.connection import connect
+from app.mailer.domain.hosts import HostRules
+from app.mailer.ports import Security, ServerAccess
 
 #: Octets of one answer: a list of ten thousand folders has one megabyte.
 MAX_ANSWER = 4 * 1024 * 1024
@@ -19,7 +25,8 @@ _PIECE = 64 * 1024
 class _Bounded(imaplib.IMAP4):
     """What a server says to one command is bounded in octets and, as a whole, in seconds."""
 
-    seconds: float = 30.0
+    seconds: float
+    reach: Callable[[], socket.socket]
 
     @property
     def sock(self) -> socket.socket:
@@ -71,25 +78,49 @@ class _Bounded(imaplib.IMAP4):
 
 
 class _Plain(_Bounded, IMAP4WithTimeout):  # type: ignore[misc]  # it has no types
-    def __init__(self, host: str, port: int, timeout: float) -> None:
-        self.seconds = timeout
-        super().__init__(host, port, timeout)
+    def __init__(self, access: ServerAccess, hosts: HostRules) -> None:
+        self.seconds = access.timeout_seconds
+        self.reach = lambda: connect(access, hosts)
+        super().__init__(access.host, access.port, access.timeout_seconds)
+
+    def _create_socket(self, _timeout: float | None = None) -> socket.socket:
+        return self.reach()
 
 
 class _Tls(_Bounded, IMAP4_TLS):  # type: ignore[misc]
-    def __init__(self, host: str, port: int, context: Any, timeout: float) -> None:
-        self.seconds = timeout
-        super().__init__(host, port, context, timeout)  # type: ignore[call-arg]
+    def __init__(self, access: ServerAccess, hosts: HostRules, context: ssl.SSLContext) -> None:
+        self.seconds = access.timeout_seconds
+        self.reach = lambda: connect(access, hosts)
+        self._tls = context
+        super().__init__(
+            access.host,
+            access.port,
+            context,  # type: ignore[arg-type]
+            access.timeout_seconds,  # type: ignore[call-arg]
+        )
+
+    def _create_socket(self, _timeout: float | None = None) -> socket.socket:
+        return self._tls.wrap_socket(self.reach(), server_hostname=self.host)
 
 
 class BoundedClient(IMAPClient):  # type: ignore[misc]
-    """`IMAPClient` over such a connection; `timeout` (seconds) holds for each answer."""
+    """`IMAPClient` over such a connection; the access's time-out holds for each answer."""
+
+    def __init__(self, access: ServerAccess, hosts: HostRules, context: ssl.SSLContext) -> None:
+        self._access = access
+        self._hosts = hosts
+        super().__init__(
+            access.host,
+            access.port,
+            ssl=access.security is Security.TLS,
+            ssl_context=context,
+            timeout=access.timeout_seconds,
+        )
 
     def _create_IMAP4(self) -> imaplib.IMAP4:  # noqa: N802
-        seconds = self._timeout.read
         if self.ssl:
-            return _Tls(self.host, self.port, self.ssl_context, seconds)
-        return _Plain(self.host, self.port, seconds)
+            return _Tls(self._access, self._hosts, self.ssl_context)
+        return _Plain(self._access, self._hosts)
 
     def be_patient(self, seconds: float) -> None:
         """How long each answer may take from now on."""

@@ -15,6 +15,7 @@ from app.mailer.adapters.smtp_session import SmtpSession
 from app.mailer.adapters.smtp_text import UnsafeText, checked, refuse_unsafe, stuffed
 from app.mailer.adapters.smtp_wire import WireError
 from app.mailer.domain.delivery.replies import gravest, said
+from app.mailer.domain.hosts import HostRules
 from app.mailer.ports import (
     Envelope,
     RecipientReply,
@@ -40,6 +41,8 @@ class ServerFacts:
     extensions: tuple[str, ...]
     size_limit: int | None
     tls_version: str | None
+    #: SASL names, those of AUTH in EHLO.
+    mechanisms: tuple[str, ...] = ()
 
 
 class SmtpTransport:
@@ -47,18 +50,21 @@ class SmtpTransport:
 
     A connection that the server gave up while it was idle is made anew, once, before anything of
     a message was accepted. After `messages_per_connection` messages it is renewed, since some
-    providers count. Certificates are always verified; `ssl_context` adds authorities.
+    providers count. Certificates are always verified; `ssl_context` adds authorities. An access
+    that is confined leads into private networks only where `hosts` allow it.
     """
 
     def __init__(
         self,
         access: ServerAccess,
         *,
+        hosts: HostRules | None = None,
         helo_name: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
         messages_per_connection: int = 500,
     ) -> None:
         self._access = access
+        self._hosts = hosts or HostRules()
         self._helo_name = helo_name
         self._context = ssl_context
         self._limit = messages_per_connection
@@ -122,7 +128,10 @@ class SmtpTransport:
         """Connects and logs in, no more. Raises `TransportFailure` where that does not work."""
         session, _ = self._ready()
         return ServerFacts(
-            tuple(sorted(session.offers)), _size_limit(session), session.wire.tls_version
+            tuple(sorted(session.offers)),
+            _size_limit(session),
+            session.wire.tls_version,
+            tuple(sorted(set(session.offers.get("AUTH", "").split()))),
         )
 
     # -- the connection and the envelope
@@ -140,7 +149,10 @@ class SmtpTransport:
         self.abort()
         try:
             self._session = SmtpSession(
-                self._access, helo_name=self._helo_name, ssl_context=self._context
+                self._access,
+                hosts=self._hosts,
+                helo_name=self._helo_name,
+                ssl_context=self._context,
             )
         except TransportFailure as failure:
             if self._ever_reached and failure.stage is Stage.CONNECT and failure.reply is None:

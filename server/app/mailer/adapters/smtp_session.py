@@ -14,6 +14,7 @@ from dataclasses import replace
 from app.mailer.adapters import smtp_auth
 from app.mailer.adapters.connection import (
     certificate_names,
+    connect,
     explain,
     inspecting_tls,
     names_another_host,
@@ -21,6 +22,7 @@ from app.mailer.adapters.connection import (
 )
 from app.mailer.adapters.smtp_wire import Wire, WireError
 from app.mailer.domain.delivery.replies import said
+from app.mailer.domain.hosts import HostRules
 from app.mailer.ports import (
     RecipientReply,
     Reply,
@@ -39,18 +41,21 @@ class SmtpSession:
 
     Every failure of the connection closes it; `alive` tells. `offers` has the EHLO keywords in
     upper case with their parameters. Certificates are verified; `ssl_context` adds authorities.
+    `hosts` says where an access that is confined may lead.
     """
 
     def __init__(
         self,
         access: ServerAccess,
         *,
+        hosts: HostRules,
         helo_name: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         if helo_name is not None and not _HELO_NAME.fullmatch(helo_name):
             raise ValueError(f"{helo_name!r} is neither a host name nor an address in brackets")
         self._access = access
+        self._hosts = hosts
         self._helo_name = helo_name
         self._context = ssl_context
         self.alive = True
@@ -121,7 +126,7 @@ class SmtpSession:
     def _connected(self) -> socket.socket:
         access = self._access
         try:
-            sock = socket.create_connection((access.host, access.port), access.timeout_seconds)
+            sock = connect(access, self._hosts)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except (OSError, ValueError, OverflowError) as error:
             fault = explain(error, access)
@@ -188,7 +193,12 @@ class SmtpSession:
         """Which hosts the certificate is for: asked again, without a password at hand."""
         stranger = replace(self._access, username=None, password=None, oauth_token=None)
         try:
-            look = SmtpSession(stranger, helo_name=self._helo_name, ssl_context=inspecting_tls())
+            look = SmtpSession(
+                stranger,
+                hosts=self._hosts,
+                helo_name=self._helo_name,
+                ssl_context=inspecting_tls(),
+            )
         except TransportFailure:
             return ""
         names = certificate_names(look.wire.certificate)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -69,25 +69,10 @@ def main(
             # After a fault the file stays, so that the next run knows this one for dead.
             journal.close(settled=settled)
     if as_json:
-        print_json(append_json(report))
+        print_json(report.as_dict())
     else:
         show_append(report)
     return FINDINGS if report.has_findings else OK
-
-
-def append_json(report: AppendReport) -> dict[str, Any]:
-    """What filing copies did, for programs."""
-    return {
-        "dry_run": report.dry_run,
-        "wanted": report.wanted,
-        "outcomes": {each.value: n for each, n in report.outcomes.items()},
-        "folders": sorted(report.folders),
-        "pending": report.pending,
-        "failed": report.failed,
-        "interrupted": report.interrupted,
-        "stopped": report.stopped,
-        "last_error": report.last_error,
-    }
 
 
 def show_append(report: AppendReport) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from app.audit.log import list_entries
 from app.bootstrap.program import Program
+from app.db.models import AuditEntry
 from app.db.repositories.audit import AuditFilter
 from app.mailer.commands.terminal import OK, ApiKey, AsJson, print_json, print_table, run, say
 
@@ -47,11 +48,16 @@ def main(
                             "kind": each.actor_kind,
                             "id": each.actor_id,
                             "name": each.actor_name,
+                            "address": each.address,
                         },
                         "action": each.action,
                         "object_type": each.object_type,
                         "object_id": each.object_id,
                         "details": each.details,
+                        "before": each.before,
+                        "after": each.after,
+                        "previous_hash": each.previous_hash,
+                        "hash": each.hash,
                     }
                     for each in entries
                 ],
@@ -69,16 +75,27 @@ def main(
                 (
                     each.sequence,
                     f"{each.at:%Y-%m-%d %H:%M:%S}",
-                    each.actor_name,
+                    each.actor_name
+                    if each.address is None
+                    else f"{each.actor_name}\n{each.address}",
                     each.action,
                     f"{each.object_type} {each.object_id}",
-                    _in_words(each.details),
+                    "\n".join(filter(None, (_in_words(each.details), _changed(each)))),
                 )
                 for each in entries
             ],
             right=["No."],
         )
     return OK
+
+
+def _changed(entry: AuditEntry) -> str:
+    """What is another than before, a line each."""
+    before, after = entry.before or {}, entry.after or {}
+    return "\n".join(
+        f"{name.replace('_', ' ')}: {before.get(name, '–')} → {after.get(name, '–')}"
+        for name in [*before, *(each for each in after if each not in before)]
+    )
 
 
 def _in_words(details: Mapping[str, Any]) -> str:

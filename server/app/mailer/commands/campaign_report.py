@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,8 +27,10 @@ from app.mailer.commands.terminal import (
 )
 from app.mailer.commands.unsettled import show_in_doubt, why
 from app.mailer.domain.errors import MailerError
-from app.mailer.domain.report import write_jobs_csv
+from app.mailer.domain.report import csv_lines
+from app.mailer.domain.report import jobs_csv as jobs_csv_lines
 from app.mailer.services.report import campaign_report, job_rows
+from app.mailer.services.rest_export import rest_rows
 
 
 def main(
@@ -43,6 +44,22 @@ def main(
         str | None,
         typer.Option("--jobs-csv", metavar="FILE", help="Write a row for each letter as CSV."),
     ] = None,
+    rest_csv: Annotated[
+        str | None,
+        typer.Option(
+            "--rest-csv",
+            metavar="FILE",
+            help="Write those who failed or were never sent, in the columns of their table.",
+        ),
+    ] = None,
+    no_guard: Annotated[
+        bool,
+        typer.Option(
+            "--no-guard",
+            help="In --rest-csv no apostrophe in front of what a spreadsheet would take for a "
+            "formula: for a file that is a campaign's source again.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Show what became of a campaign: how many letters are in which state, and what failed."""
@@ -62,30 +79,42 @@ def main(
         version = parse_uuid(report["campaign"]["version_id"], "version")
         if jobs_csv is not None:
             rows = _write_csv(session, actor, campaign, version, Path(jobs_csv))
+        if rest_csv is not None:
+            table = rest_rows(session, actor, campaign, version_id=version)
+            lines = csv_lines(table.header, table.rows, bom=True, guarded=not no_guard)
+            rest = _write_lines(lines, "--rest-csv", Path(rest_csv)) - 1
     if as_json:
         print_json(report)
     else:
         _show(report)
         if jobs_csv is not None:
             say(f"{rows} letters are listed in {coloured(jobs_csv)}.")
+        if rest_csv is not None:
+            say(f"{rest} rows of those who got nothing are in {coloured(rest_csv)}.")
+            if not no_guard:
+                say("  As a campaign's source take it with --no-guard: guards would be in letters.")
     return OK
 
 
 def _write_csv(session: Session, actor: Actor, campaign: Any, version: Any, path: Path) -> int:
+    rows = job_rows(session, actor, campaign, version_id=version)
+    # Excel takes UTF-8 without a mark for something else.
+    return _write_lines(jobs_csv_lines(rows, bom=True), "--jobs-csv", path) - 1
+
+
+def _write_lines(lines: Iterable[str], option: str, path: Path) -> int:
     """The table whole or not at all; it replaces an older one only when it is complete."""
+    count = 0
     try:
         with whole_file(path) as file:
-            text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-            # Excel takes UTF-8 without a mark for something else.
-            rows = write_jobs_csv(
-                job_rows(session, actor, campaign, version_id=version), text, bom=True
-            )
-            text.detach()
+            for line in lines:
+                file.write(line.encode())
+                count += 1
     except OSError as error:
         raise MailerError(
-            f"--jobs-csv: {path} cannot be written: {error.strerror}.", "Name another file."
+            f"{option}: {path} cannot be written: {error.strerror}.", "Name another file."
         ) from error
-    return rows
+    return count
 
 
 def _show(report: Mapping[str, Any]) -> None:

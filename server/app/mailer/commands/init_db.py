@@ -1,7 +1,9 @@
-"""Makes or updates the database's tables; on request also development data, or an API key."""
+"""Makes or updates the database's tables; on request also development data, a key, a user."""
 
 from __future__ import annotations
 
+import getpass
+import sys
 from typing import Annotated
 
 import typer
@@ -13,9 +15,12 @@ from app.access.development import (
     bootstrap_dev_data,
     refuse_outside_development,
 )
+from app.access.roles import OWNER
 from app.bootstrap.program import Program
 from app.mailer.commands.terminal import coloured, run, say
+from app.mailer.domain.errors import MailerError
 from app.mailer.services.make_api_key import make_operator_key
+from app.mailer.services.people.first_user import make_operated_user
 
 
 def main(
@@ -29,8 +34,21 @@ def main(
             "--new-key", metavar="NAME", help="Make an API key with every scope; it is shown once."
         ),
     ] = None,
+    new_user: Annotated[
+        str | None,
+        typer.Option(
+            "--new-user",
+            metavar="ADDRESS",
+            help="Make a user who can sign in. The password is asked for, or is the first line of "
+            "standard input.",
+        ),
+    ] = None,
+    role: Annotated[
+        str, typer.Option("--role", metavar="NAME", help="What the new user may do.")
+    ] = OWNER,
     tenant: Annotated[
-        str, typer.Option("--tenant", metavar="SLUG", help="Whose key; made where it is new.")
+        str,
+        typer.Option("--tenant", metavar="SLUG", help="Whose key or user; made where it is new."),
     ] = TENANT,
 ) -> int:
     """Create the database's tables, or bring them up to date."""
@@ -52,7 +70,25 @@ def main(
             session.commit()
         say(f"API key of “{coloured(new_key)}”, tenant {coloured(tenant)}: {key.secret}")
         say("Keep it now: only its hash is stored.")
+    if new_user is not None:
+        password = _new_password()
+        with program.sessions() as session:
+            made = make_operated_user(
+                session, tenant, role, email=new_user, password=password, now=program.clock.now()
+            )
+            session.commit()
+        say(f"{coloured(made.user.email)} is {coloured(role)} of the tenant {coloured(tenant)}.")
     return 0
+
+
+def _new_password() -> str:
+    # Never an argument: those show in the list of processes and in the shell's history.
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass("Password, 12 characters or more: ")
+    if getpass.getpass("Once more: ") != password:
+        raise MailerError("The two differ.", "Type the same password twice.")
+    return password
 
 
 if __name__ == "__main__":

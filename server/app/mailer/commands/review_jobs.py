@@ -28,8 +28,9 @@ from app.mailer.commands.unsettled import show_failed, show_in_doubt
 from app.mailer.domain.delivery.job import Decision, Event
 from app.mailer.domain.delivery.review import RESEND_WARNING
 from app.mailer.domain.errors import MailerError
+from app.mailer.services.open_reviews import ReviewPage, open_reviews
 from app.mailer.services.report import unsettled
-from app.mailer.services.review import ReviewPage, Selection, Settled, decide, open_reviews, resolve
+from app.mailer.services.review import Selection, Settled, decide, resolve
 
 _PAGE = 200
 
@@ -99,7 +100,13 @@ def main(
             raise MailerError("--code goes with --accept and --exclude.", "Use --entry or --all.")
         else:
             settled = resolve(
-                session, actor, campaign, entry_ids=entry, event=choice, box=program.box, **common
+                session,
+                actor,
+                campaign,
+                selection=Selection(entry),
+                event=choice,
+                box=program.box,
+                **common,
             )
         session.commit()
     if as_json:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from app.bootstrap.program import Program
-from app.mailer.commands.append_pending_sent import append_json, show_append
+from app.mailer.commands.append_pending_sent import show_append
 from app.mailer.commands.interruption import stoppable
 from app.mailer.commands.terminal import (
     FINDINGS,
@@ -97,7 +97,7 @@ def main(
                 journal.close(settled=settled)
     result = _as_json(report)
     if copies is not None:
-        result["append_sent"] = append_json(copies)
+        result["append_sent"] = copies.as_dict()
     if as_json:
         print_json(result)
     else:

@@ -48,6 +48,9 @@ CODES: dict[str, CodeInfo] = {
         "large.",
         _B,
     ),
+    "jinja-not-allowed": CodeInfo(
+        "The letter is a Jinja2 template, and the tenant's administrator has not allowed those.", _B
+    ),
     "broken-image": CodeInfo(
         "The HTML shows an image that does not come with it, or does not show one that does.", _W
     ),
@@ -92,6 +95,11 @@ CODES: dict[str, CodeInfo] = {
     ),
     "unclaimed-file": CodeInfo("No entry takes this file.", _W, "unclaimed_file"),
     "shared-file": CodeInfo("Two entries take the same personal file.", _R, "shared_file"),
+    "already-sent": CodeInfo(
+        "A personal file went to one of the addresses before, in another campaign.",
+        _R,
+        "already_sent",
+    ),
     "same-files": CodeInfo(
         "A rule without personal values gives everybody the same several files.", _W
     ),
@@ -101,9 +109,23 @@ CODES: dict[str, CodeInfo] = {
     "empty-file": CodeInfo("An attached file has 0 bytes.", _R, "empty_file"),
     "too-large": CodeInfo("The message is over `delivery.max_message_bytes`.", _B, "too_large"),
     "path-outside-base": CodeInfo("A path leaves the base folder.", _B),
+    "path-outside-roots": CodeInfo(
+        "A path of a campaign that came by the API leads outside the uploads and the folders in "
+        "FILE_ROOTS.",
+        _B,
+    ),
     "unsafe-file": CodeInfo("A matched file is a symlink, a pipe or another special file.", _B),
     "changed-file": CodeInfo("A file changed between the check and the reading.", _B),
     # The server
+    "unknown-account": CodeInfo(
+        "The campaign names a mail account that is not there, or is another campaign's.", _B
+    ),
+    "sender-not-allowed": CodeInfo(
+        "The sender is none of those that the mail account may be used for.", _B
+    ),
+    "private-host": CodeInfo(
+        "A server of a campaign that came by the API is in a private network.", _B
+    ),
     "plain-password": CodeInfo("A password would go to another machine without encryption.", _W),
 }
 

@@ -40,12 +40,24 @@ class AccessDenied(MailerError):
     """The key is unknown, revoked or expired, or lacks the scope."""
 
 
+class TooManyTries(MailerError):
+    """Too much was tried in vain; in `wait_seconds` the next try is taken."""
+
+    def __init__(self, message: str, hint: str = "", *, wait_seconds: int) -> None:
+        super().__init__(message, hint)
+        self.wait_seconds = wait_seconds
+
+
 class IllegalMove(MailerError):
     """A state machine was asked for a move that its table does not have."""
 
 
 class Conflict(MailerError):
     """Somebody else changed the thing first, or it is not in a state that allows this."""
+
+
+class Locked(Conflict):
+    """Somebody else is working on the thing, and has said so."""
 
 
 class UnsafePath(MailerError):
@@ -66,6 +78,26 @@ class BlobDamaged(BlobMissing):
 
 class StorageFailed(MailerError):
     """The blob store cannot take or give bytes: it is full, closed to this user, or away."""
+
+
+class ScannerFailed(MailerError):
+    """The malware scanner gives no verdict, so nothing is taken in."""
+
+
+class TooLarge(MailerError):
+    """A file is larger than is allowed, or there is no room left for the tenant's files."""
+
+
+class WrongContent(MailerError):
+    """A file's bytes are not what its name says, or not the ones that were announced."""
+
+
+class Infected(MailerError):
+    """A scanner found malware in a file."""
+
+
+class Expired(MailerError):
+    """A thing was there, but not used for too long."""
 
 
 class ConfigurationError(MailerError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -169,30 +169,62 @@ class Writable(Protocol):
 
 
 def write_jobs_csv(rows: Iterable[Mapping[str, Any]], file: Writable, *, bom: bool = False) -> int:
-    """Write job rows as CSV (RFC 4180: commas, CRLF, a header line); how many rows they were.
+    """Write job rows as CSV, as `jobs_csv` makes it; how many rows they were.
 
-    `file` takes text and has to be open with `newline=""`. No cell can be taken for a formula by a
-    spreadsheet: it gets an apostrophe in front. Lists are joined by `; `. `bom` is for Excel, which
-    else reads UTF-8 as something else.
+    `file` takes text and has to be open with `newline=""`.
     """
-    if bom:
-        file.write("\ufeff")
-    writer = csv.writer(file, lineterminator="\r\n")
-    writer.writerow(JOB_COLUMNS)
-    count = 0
-    for row in rows:
-        writer.writerow([cell(row[name]) for name in JOB_COLUMNS])
+    count = -1  # the header
+    for line in jobs_csv(rows, bom=bom):
+        file.write(line)
         count += 1
     return count
 
 
+def jobs_csv(rows: Iterable[Mapping[str, Any]], *, bom: bool = False) -> Iterator[str]:
+    """Job rows as the lines of a CSV file, the header first."""
+    return csv_lines(JOB_COLUMNS, ([row[name] for name in JOB_COLUMNS] for row in rows), bom=bom)
+
+
+def csv_lines(
+    header: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    bom: bool = False,
+    guarded: bool = True,
+) -> Iterator[str]:
+    """The lines of a CSV file (RFC 4180: commas, CRLF), the header first.
+
+    Where it is `guarded`, no cell can be taken for a formula by a spreadsheet: it gets an
+    apostrophe in front. Lists are joined by `; `. `bom` is for Excel, which else reads UTF-8 as
+    something else.
+    """
+    writer = csv.writer(_Lines(), lineterminator="\r\n")
+    text_of = cell if guarded else _plain
+    # `writerow` gives what the file's `write` gave.
+    line: str = writer.writerow([text_of(each) for each in header])
+    yield f"\ufeff{line}" if bom else line
+    for row in rows:
+        yield writer.writerow([text_of(each) for each in row])
+
+
+class _Lines:
+    """A file that gives back what is written to it."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
 def cell(value: object) -> str:
     """`value` as the text of a cell that no spreadsheet runs; None is an empty one."""
-    if value is None:
-        return ""
-    text = "; ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    text = _plain(value)
     guarded = _BEFORE_FORMULA.sub(_guard, text)
     return f"'{guarded}" if text.startswith(("\t", "\r", "\n")) else guarded
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return ""
+    return "; ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _guard(found: re.Match[str]) -> str:

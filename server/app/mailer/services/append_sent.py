@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -71,6 +72,20 @@ class AppendReport:
     def has_findings(self) -> bool:
         left = 0 if self.dry_run else self.pending
         return bool(self.failed or left or self.stopped or self.interrupted)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {
+            "dry_run": self.dry_run,
+            "wanted": self.wanted,
+            "outcomes": {each.value: n for each, n in self.outcomes.items()},
+            "folders": sorted(self.folders),
+            "pending": self.pending,
+            "failed": self.failed,
+            "interrupted": self.interrupted,
+            "stopped": self.stopped,
+            "last_error": self.last_error,
+        }
 
 
 def append_sent(

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from typing import Protocol
 
-from app.db.repositories.delivery import Claimed
 from app.mailer.domain.errors import BlobDamaged
 from app.mailer.domain.mime.frame import Base64Cache, Frame
 from app.mailer.ports import BlobRef
+
+
+class Approved(Protocol):
+    """What is known of a message from its build."""
+
+    @property
+    def size(self) -> int | None: ...
+    @property
+    def sha256(self) -> str | None: ...
 
 
 class ChangedAfterBuild(Exception):
@@ -16,7 +25,7 @@ class ChangedAfterBuild(Exception):
 
 
 def approved_bytes(
-    job: Claimed,
+    job: Approved,
     stored: bytes | None,
     read: Callable[[BlobRef], bytes],
     cache: Base64Cache,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid5
@@ -16,7 +17,7 @@ from app.mailer.domain.letters.letter import Letter, archive_terms, compose, wan
 from app.mailer.domain.mime.blob import BlobRef
 from app.mailer.domain.mime.frame import Base64Cache, Frame
 from app.mailer.domain.mime.headers import UnsafeHeader, media_type_for
-from app.mailer.domain.mime.message import Attached, InlineImage, build_frame, message_id_for
+from app.mailer.domain.mime.message import Attached, Draft, InlineImage, build_frame, message_id_for
 from app.mailer.domain.templates.placeholders import TemplateFailed
 from app.mailer.ports import Archiver, CampaignFiles, FileFault, Progress
 from app.mailer.services.match_files import file_issue, read_file, too_large
@@ -38,16 +39,22 @@ class BuiltFile:
     size: int
     sha256: str
     archive: str | None = None
+    #: By a rule with values of this entry alone.
+    is_personal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A letter's frozen message, and the blobs that it names (`contents`)."""
+    """A letter's frozen message, and the blobs that it names (`contents`).
+
+    `content_sha256` is of what it says and holds, without what differs from build to build.
+    """
 
     job_id: UUID
     frame: Frame
     size: int
     sha256: str
+    content_sha256: str
     message_id: str
     date: datetime
     files: tuple[BuiltFile, ...]
@@ -119,16 +126,15 @@ class _Builder:
         )
         try:
             attached, files = self._attach(letter, contents)
-            frame = build_frame(
-                compose(
-                    self._compiled,
-                    letter,
-                    date=date,
-                    message_id=message_id,
-                    images=self._images,
-                    attachments=attached,
-                )
+            draft = compose(
+                self._compiled,
+                letter,
+                date=date,
+                message_id=message_id,
+                images=self._images,
+                attachments=attached,
             )
+            frame = build_frame(draft)
         except FileFault as fault:
             letter.issues.append(file_issue(fault, letter.entry.pointer, letter.id))
             return None
@@ -144,6 +150,7 @@ class _Builder:
             frame=frame,
             size=frame.size,
             sha256=frame.digest(contents.__getitem__, self._encoded if self._shared else None),
+            content_sha256=_content_sha256(draft, files),
             message_id=message_id,
             date=date,
             files=files,
@@ -243,4 +250,21 @@ def _built_file(
         ref.size,
         ref.sha256,
         archive,
+        chosen.rule.personal,
     )
+
+
+def _content_sha256(draft: Draft, files: Sequence[BuiltFile]) -> str:
+    """The hash of what a recipient gets, alike in every build of the same letter.
+
+    An encrypted archive has other bytes each time, so of one the files inside count.
+    """
+    content = [
+        repr((draft.sender, draft.reply_to, draft.to, draft.cc, draft.bcc)),
+        draft.subject,
+        repr((draft.text, draft.html, draft.headers)),
+        *(f"{image.cid} {image.blob.sha256}" for image in draft.inline_images),
+        *(each.filename for each in draft.attachments),
+        *(f"{each.filename} {each.sha256}" for each in [f for f in files if f.archive] or files),
+    ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -1,9 +1,14 @@
-"""Import a campaign file as the next version of its campaign, secrets sealed."""
+"""Import a campaign file as the next version of its campaign, secrets sealed.
+
+The servers' passwords go into the campaign's own mail account, everything else that is secret into
+the version.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import PurePath
@@ -20,9 +25,18 @@ from app.db.models import CampaignVersion, WorkflowState
 from app.db.repositories import campaigns, versions
 from app.mailer.domain.campaign import Campaign
 from app.mailer.domain.campaign.shape import read_shape_of
-from app.mailer.domain.campaign.snapshot import with_absolute_paths, with_secrets, without_secrets
-from app.mailer.domain.errors import CampaignInvalid
+from app.mailer.domain.campaign.snapshot import (
+    MARK,
+    with_absolute_paths,
+    with_secrets,
+    without_secrets,
+)
+from app.mailer.domain.errors import CampaignInvalid, Conflict
+from app.mailer.domain.files.confinement import UPLOADS
+from app.mailer.domain.issues import Issue, Severity
+from app.mailer.domain.sealed import sealed_place
 from app.mailer.ports import Clock, SecretBox
+from app.mailer.services.account_servers import move_passwords, with_servers
 from app.mailer.services.prepare import read_campaign
 
 
@@ -46,18 +60,28 @@ def import_campaign(
     source_filename: str | None,
     clock: Clock,
     box: SecretBox,
+    confined: bool = False,
 ) -> Imported:
     """Store a campaign file; the same campaign again becomes its next version, never a twin.
 
-    `folder` is where relative paths in the file begin. Raises `CampaignInvalid` with everything
-    wrong in the file; then nothing is stored. The caller commits.
+    `folder` is where relative paths in the file begin; those of `UPLOADS` stay as they are.
+    `confined`: it may read the tenant's uploads and what is below FILE_ROOTS, nothing else. Raises
+    `CampaignInvalid` with everything wrong in the file, and `Conflict` where the campaign is in the
+    archive; then nothing is stored. The caller commits.
     """
     require_scope(actor, Scope.CAMPAIGN_WRITE)
     campaign = read_campaign(text)
     # Read twice, since the stored copy is the file as written, not as the models complete it.
     raw = json.loads(text.decode("utf-8-sig"), parse_float=Decimal)
-    config = with_absolute_paths(raw, lambda path: str(PurePath(folder) / path))
-    config, secrets = without_secrets(config, campaign)
+    if folder != UPLOADS:
+        raw = with_absolute_paths(
+            raw,
+            lambda path: (
+                path if confined and path.startswith(UPLOADS) else str(PurePath(folder) / path)
+            ),
+        )
+    config, secrets = without_secrets(raw)
+    _refuse_references(secrets)
 
     now = clock.now()
     row = campaigns.put(
@@ -68,6 +92,11 @@ def import_campaign(
         description=campaign.campaign.description,
         now=now,
     )
+    if row.archived_at is not None:
+        raise Conflict(
+            f"The campaign {row.external_id} is in the archive.", "Take it out of there first."
+        )
+    secrets = move_passwords(session, actor, row, campaign, secrets, now=now, box=box)
     version = CampaignVersion(
         campaign_id=row.id,
         mode=campaign.campaign.mode,
@@ -75,14 +104,15 @@ def import_campaign(
         config_sha256=hashlib.sha256(dump_document(config).encode()).hexdigest(),
         source_filename=source_filename,
         source_base_path=folder,
+        is_confined=confined,
         workflow_state=WorkflowState.EDITING,
         is_complete=True,
         created_at=now,
         created_by=actor.name,
+        author_ids=[actor.identity],
     )
     versions.add(session, actor.tenant_id, version)
-    if secrets:
-        version.secrets = box.seal(dump_document(secrets).encode(), _context(version))
+    keep_secrets(version, secrets, box)
     session.flush()
     log.record(
         session,
@@ -102,18 +132,58 @@ def import_campaign(
     return Imported(row.id, row.external_id, row.name, version.id, version.number)
 
 
+def _refuse_references(secrets: Mapping[str, Any]) -> None:
+    """A file that came out of here has references where secrets were: none may pass for a secret.
+
+    Those for the servers' passwords are looked after by `move_passwords`.
+    """
+    issues = [
+        Issue(
+            "missing-value",
+            Severity.BLOCK,
+            pointer,
+            "A reference stands here, and this file does not come with the secret that it is for.",
+            "Write the secret itself, or edit the campaign where it is stored.",
+        )
+        for pointer, value in secrets.items()
+        if isinstance(value, str)
+        and value.startswith(f"{MARK}/")
+        and not pointer.startswith("/server/")
+    ]
+    if issues:
+        raise CampaignInvalid(issues)
+
+
+def keep_secrets(version: CampaignVersion, secrets: Mapping[str, Any], box: SecretBox) -> None:
+    """Seal what `snapshot.without_secrets` took out, in the place of what was sealed before.
+
+    The version has its id already, which the sealed bytes are bound to.
+    """
+    sealed = box.seal(dump_document(secrets).encode(), _context(version)) if secrets else None
+    version.secrets = sealed
+
+
+def kept_secrets(version: CampaignVersion, box: SecretBox) -> dict[str, Any]:
+    """The secrets of a version by JSON Pointer; the servers' passwords may be in an account."""
+    if version.secrets is None:
+        return {}
+    found = json.loads(box.open(version.secrets, _context(version)), parse_float=Decimal)
+    assert isinstance(found, dict)
+    return found
+
+
 def stored_campaign(version: CampaignVersion, box: SecretBox) -> Campaign:
-    """The campaign of a stored version, secrets in their places."""
-    config: dict[str, Any] = version.config
-    if version.secrets is not None:
-        secrets = json.loads(box.open(version.secrets, _context(version)), parse_float=Decimal)
-        config = with_secrets(config, secrets)
+    """The campaign of a stored version, secrets in their places and its servers resolved.
+
+    `version` belongs to a session: a mail account may be looked up.
+    """
+    config = with_secrets(version.config, kept_secrets(version, box))
     campaign, issues = read_shape_of(config)
     if campaign is None:
         raise CampaignInvalid(issues)
-    return campaign
+    return with_servers(version, campaign, box)
 
 
 def _context(version: CampaignVersion) -> str:
     """What a version's sealed secrets are bound to: tenant, row and field."""
-    return f"{version.tenant_id}/campaign_versions/{version.id}/secrets"
+    return sealed_place(version.tenant_id, "campaign_versions", version.id, "secrets")

@@ -35,7 +35,7 @@ class Lane:
 
     tenant_id: UUID
     version_id: UUID
-    #: What the pace is counted by; all versions of one campaign share it.
+    #: What the pace is counted by: the mail account, else the campaign.
     rate_key: str
     per_minute: float | None
     concurrency: int

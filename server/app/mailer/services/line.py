@@ -43,6 +43,7 @@ UNREACHABLE_TRIES = 3
 #: After so many complaints about the pace in a row, each after it was lowered, the run ends, too.
 COMPLAINTS = 3
 _MAKE_ROOM = "Make room on the disk or mend JOURNAL_DIR, then run the same command again."
+RESUME = "What is not sent stays queued; resume the campaign, then run the same command again."
 _MEND = "Mend the account, then run the same command again."
 _BEFORE_A_MESSAGE = frozenset({Stage.CONNECT, Stage.TLS, Stage.AUTH})
 
@@ -71,6 +72,9 @@ class Line:
                 if self._run.per_minute is not None:
                     # Others than this one were claimed before the server asked for a pace.
                     self._release()
+            if not self._run.ended:
+                # Nothing left to claim, or nothing that may be.
+                self._stop_if_paused()
         finally:
             try:
                 self._release()
@@ -168,6 +172,13 @@ class Line:
             self._finish(job, slowed_before)
         else:
             self._transport.abort()
+            self._stop_if_paused()
+
+    def _stop_if_paused(self) -> None:
+        with self._gear.sessions() as session:
+            pause = delivery.pause_of(session, self._lane.tenant_id, self._lane.version_id)
+        if pause is not None:
+            raise Stopped(str(pause), RESUME)
 
     def _commit(self, job: Claimed, started: datetime, staged: Staged) -> bool:
         with self._gear.sessions() as session:

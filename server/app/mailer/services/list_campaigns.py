@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from app.access.actor import Actor, require_scope
 from app.access.scopes import Scope
 from app.db.keyset import Order, Slice
-from app.db.models import Campaign
-from app.db.repositories import campaigns
-from app.db.repositories.campaigns import CampaignSummary
+from app.db.models import Campaign, CampaignVersion
+from app.db.repositories import campaigns, versions
+from app.db.repositories.campaigns import CampaignFilter, CampaignSummary
 
 
 def list_campaigns(session: Session, actor: Actor) -> Sequence[CampaignSummary]:
@@ -22,8 +23,27 @@ def list_campaigns(session: Session, actor: Actor) -> Sequence[CampaignSummary]:
 
 
 def page_campaigns(
-    session: Session, actor: Actor, *, order: Order, after: tuple[Any, Any] | None, limit: int
+    session: Session,
+    actor: Actor,
+    filters: CampaignFilter,
+    *,
+    order: Order,
+    after: tuple[Any, Any] | None,
+    limit: int,
 ) -> Slice[Campaign]:
     """A page of them; `order` and `after` as `db.keyset.fetch` takes them."""
     require_scope(actor, Scope.CAMPAIGN_READ)
-    return campaigns.page(session, actor.tenant_id, order=order, after=after, limit=limit)
+    return campaigns.page(session, actor.tenant_id, filters, order=order, after=after, limit=limit)
+
+
+def get_campaign(session: Session, actor: Actor, campaign_id: UUID) -> Campaign:
+    """One of them; `NotFound` where the tenant has none of this id."""
+    require_scope(actor, Scope.CAMPAIGN_READ)
+    return campaigns.get(session, actor.tenant_id, campaign_id)
+
+
+def newest_versions(
+    session: Session, actor: Actor, shown: Sequence[Campaign]
+) -> dict[UUID, CampaignVersion]:
+    """The newest version of each, without its content, by campaign."""
+    return versions.newest_of(session, actor.tenant_id, [each.id for each in shown])

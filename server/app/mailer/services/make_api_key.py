@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from app.access.actor import Actor
 from app.access.keys import NewApiKey, create_api_key
+from app.access.roles import found_tenant
 from app.access.scopes import Scope
 from app.audit import log
 from app.db.models import Tenant
@@ -26,19 +28,24 @@ def make_operator_key(session: Session, tenant_slug: str, name: str, *, clock: C
     """
     if not name.strip():
         raise MailerError("A key needs a name.", "Name who or what will use it.")
-    if not _SLUG.fullmatch(tenant_slug):
-        raise MailerError(
-            f"“{tenant_slug}” is no name for a tenant.",
-            "Use small letters, digits and hyphens, 60 at the most.",
-        )
     now = clock.now()
-    tenant = access.tenant_by_slug(session, tenant_slug)
-    if tenant is None:
-        tenant = access.add_tenant(
-            session, Tenant(slug=tenant_slug, name=tenant_slug.capitalize(), created_at=now)
-        )
+    tenant = tenant_to_operate(session, tenant_slug, now)
     key = create_api_key(session, tenant.id, name, [Scope.EVERYTHING], now)
     actor = Actor.system(tenant.id, "init_db")
     details = {"name": name, "prefix": key.prefix, "scopes": [Scope.EVERYTHING]}
     log.record(session, actor, "api_key.created", "api_key", key.id, details, now)
     return key
+
+
+def tenant_to_operate(session: Session, slug: str, now: datetime) -> Tenant:
+    """The tenant of this slug, made with its first roles where it is new.
+
+    Raises `MailerError` for a slug that is none.
+    """
+    if not _SLUG.fullmatch(slug):
+        raise MailerError(
+            f"“{slug}” is no name for a tenant.",
+            "Use small letters, digits and hyphens, 60 at the most.",
+        )
+    tenant = access.tenant_by_slug(session, slug)
+    return tenant or found_tenant(session, slug, slug.capitalize(), now)

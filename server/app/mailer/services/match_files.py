@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 from app.mailer.domain.codes import CODES
 from app.mailer.domain.errors import FileChanged, UnsafePath
 from app.mailer.domain.files.attachments import Decision, RenderedRule, Resolver, chosen_files
-from app.mailer.domain.files.claims import Claims
+from app.mailer.domain.files.claims import Claims, FileUse
 from app.mailer.domain.files.expected_text import check_text, is_pdf
 from app.mailer.domain.files.index import FileIndex
 from app.mailer.domain.files.stat import FileStat
@@ -25,6 +26,14 @@ _STEP = 200
 _PACKED = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """The base folder as it was scanned, and who takes which of its files, by path."""
+
+    tree: FileTree
+    uses: list[FileUse]
+
+
 def match_files(
     compiled: CompiledCampaign,
     letters: Sequence[Letter],
@@ -33,7 +42,7 @@ def match_files(
     *,
     pdf_text: PdfText,
     progress: Progress,
-) -> FileTree | None:
+) -> Matched | None:
     """Give every letter its files; faults go to the letters, or to `issues` where of no one entry.
 
     The base folder is scanned once. None where the campaign attaches nothing or has no folder.
@@ -72,8 +81,9 @@ def match_files(
         if number % _STEP == 0:
             progress("Matching files", number, len(letters))
     progress("Matching files", len(letters), len(letters))
-    matching.cross_check(letters, issues, files.used_below(tree))
-    return tree
+    used = files.used_below(tree)
+    matching.cross_check(letters, issues, used)
+    return Matched(tree, matching.uses(used))
 
 
 def file_issue(fault: FileFault, pointer: str, entry: str | None = None) -> Issue:
@@ -175,6 +185,13 @@ class _Matching:
                     self._index.visible_files(), policy_for, known=used | self._known
                 )
             )
+
+    def uses(self, used: AbstractSet[str]) -> list[FileUse]:
+        """Who takes which file; what nobody takes only where somebody may have forgotten it."""
+        known = used | self._known
+        visible = {stat.path for stat in self._index.visible_files()}
+        files = sorted(self._index.files, key=lambda stat: stat.path)
+        return list(self._claims.uses(files, forgettable=visible - known))
 
     def _same_files(self, rule: RenderedRule, takers: int) -> Issue:
         files = self._resolver.resolve(rule).files

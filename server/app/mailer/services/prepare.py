@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from zoneinfo import available_timezones
 
-from app.mailer.domain.campaign import Campaign, FileText
+from app.mailer.domain.campaign import Campaign, FileText, ResolvedServer
 from app.mailer.domain.campaign.check import check_campaign
 from app.mailer.domain.campaign.shape import read_shape
 from app.mailer.domain.codes import CODES
@@ -19,11 +19,13 @@ from app.mailer.domain.entries.columns import plan_columns
 from app.mailer.domain.entries.entry import Entry, check_ids, entries_from_inline, named_source
 from app.mailer.domain.entries.rows import entries_from_rows
 from app.mailer.domain.errors import CampaignInvalid
+from app.mailer.domain.files.claims import FileUse
 from app.mailer.domain.issues import EntryState, Issue, Severity
 from app.mailer.domain.letters.check import check_letter
 from app.mailer.domain.letters.compiled import CompiledCampaign, TemplateTexts
-from app.mailer.domain.letters.compiling import compile_campaign
+from app.mailer.domain.letters.compiling import compile_campaign, jinja_not_allowed
 from app.mailer.domain.letters.letter import Letter
+from app.mailer.domain.letters.senders import check_senders
 from app.mailer.ports import CampaignFiles, FileFault, FileTree, PdfText, Progress
 from app.mailer.services.match_files import file_issue, match_files
 
@@ -33,13 +35,20 @@ STEP = 200
 
 @dataclass(slots=True)
 class Prepared:
-    """A campaign with all its letters. `tree` is set once the files were matched."""
+    """A campaign with all its letters. `tree` and `uses` are set once the files were matched.
+
+    `source_columns` are those of the table that entries came from. `revision` is that of the
+    stored version which this was made of, so that nothing else is built by it.
+    """
 
     campaign: Campaign
     compiled: CompiledCampaign
     letters: list[Letter] = field(default_factory=list)
     issues: list[Issue] = field(default_factory=list)
     tree: FileTree | None = None
+    uses: list[FileUse] = field(default_factory=list)
+    source_columns: list[str] | None = None
+    revision: int | None = None
 
     @property
     def blocked(self) -> bool:
@@ -83,8 +92,14 @@ def prepare(
     pdf_text: PdfText,
     progress: Progress,
     match: bool = True,
+    jinja_allowed: bool = True,
 ) -> Prepared:
-    """Check a campaign and its entries; with `match` its attachments and images too."""
+    """Check a campaign and its entries; with `match` its attachments and images too.
+
+    Where Jinja2 is not allowed, nothing of a campaign that uses it is compiled or rendered.
+    """
+    if campaign.template.engine == "jinja2" and not jinja_allowed:
+        return _without_jinja(campaign)
     zones = available_timezones() if campaign.delivery.send_window else None
     found = check_campaign(campaign, time_zones=zones)
     compiled = compile_campaign(campaign, _texts(campaign, files, found))
@@ -108,9 +123,13 @@ def prepare(
         if number % STEP == 0:
             progress("Checking recipients", number, len(entries))
     progress("Checking recipients", len(entries), len(entries))
+    server = campaign.server
+    if isinstance(server, ResolvedServer) and server.terms is not None:
+        usual = compiled.from_.constant if compiled.from_ is not None else None
+        issues.extend(check_senders(server.terms, usual, prepared.letters))
     _find_duplicates(prepared)
     if match:
-        prepared.tree = match_files(
+        matched = match_files(
             compiled,
             prepared.letters,
             files,
@@ -118,7 +137,15 @@ def prepare(
             pdf_text=pdf_text,
             progress=progress,
         )
+        if matched is not None:
+            prepared.tree, prepared.uses = matched.tree, matched.uses
     return prepared
+
+
+def _without_jinja(campaign: Campaign) -> Prepared:
+    compiled = compile_campaign(campaign, TemplateTexts(None, None, None))
+    found = compiled.judge(check_campaign(campaign))
+    return Prepared(campaign, compiled, issues=[jinja_not_allowed(), *found])
 
 
 def _texts(campaign: Campaign, files: CampaignFiles, issues: list[Issue]) -> TemplateTexts:
@@ -152,6 +179,7 @@ def _entries(prepared: Prepared, files: CampaignFiles) -> Iterator[Entry]:
     if spec.source is not None and spec.source.kind is not None:
         table = files.table(spec.source)
         if table.header:
+            prepared.source_columns = list(table.header)
             source = named_source(spec.source)
             columns, issues = plan_columns(table.header, source, compiled.local_fields)
             prepared.issues.extend(issues)

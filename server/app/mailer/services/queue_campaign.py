@@ -11,11 +11,12 @@ from sqlalchemy.orm import Session
 from app.access.actor import Actor, require_scope
 from app.access.scopes import Scope
 from app.audit import log
-from app.db.models import WorkflowState
 from app.db.repositories import campaigns, queueing
 from app.mailer.domain.delivery.window import first_due
 from app.mailer.domain.errors import Conflict
+from app.mailer.domain.version import VersionEvent, move
 from app.mailer.ports import Clock, SecretBox
+from app.mailer.services.approve_version import require_approval
 from app.mailer.services.import_campaign import stored_campaign
 from app.mailer.services.versions import built_version_of
 
@@ -54,17 +55,21 @@ def queue_campaign(
     """Let the review gate's messages go: `ready`, `warning` unless left out, accepted ones.
 
     An entry that an earlier version of this campaign sent, or is sending, is left out unless
-    `again`. Raises `Conflict` for a draft or a version that is not built. The caller commits.
+    `again`. Raises `Conflict` for a draft, a version that is not built, or one that needs an
+    approval and has none (a dry run counts all the same). The caller commits.
     """
     require_scope(actor, Scope.CAMPAIGN_SEND)
     # One queueing of a campaign at a time, so that two versions cannot both send an entry.
-    campaigns.lock(session, actor.tenant_id, campaign_id)
+    campaign = campaigns.lock(session, actor.tenant_id, campaign_id)
     version = built_version_of(session, actor.tenant_id, campaign_id, version_id)
     if version.mode == "draft":
         raise Conflict(
             "This version is a draft, and drafts never leave.",
             "Set `campaign.mode` to send (or test), and import the campaign again.",
         )
+    state = move(version.workflow_state, VersionEvent.QUEUE)
+    if not dry_run:
+        require_approval(session, campaign, version)
     delivery = stored_campaign(version, box).delivery
     now = clock.now()
     due_at = first_due(delivery.send_window, delivery.not_before, now)
@@ -82,7 +87,7 @@ def queue_campaign(
     else:
         count = queueing.queue(session, gate, now=now, due_at=due_at)
         if count:
-            version.workflow_state = WorkflowState.QUEUED
+            version.workflow_state = state
     result = Queued(
         campaign_id=campaign_id,
         version_id=version.id,

@@ -65,6 +65,15 @@ def campaign_report(
     )
 
 
+def campaign_summary(
+    session: Session, actor: Actor, campaign_id: UUID, *, version_id: UUID | None, now: datetime
+) -> dict[str, Any]:
+    """The counts alone, for a dashboard that asks often: what `campaign_report` begins with."""
+    require_scope(actor, Scope.CAMPAIGN_READ)
+    version = version_of(session, actor.tenant_id, campaign_id, version_id)
+    return _summary(session, version, now)
+
+
 def job_rows(
     session: Session, actor: Actor, campaign_id: UUID, *, version_id: UUID | None
 ) -> Iterator[dict[str, Any]]:
@@ -102,26 +111,8 @@ def report_on(
 ) -> dict[str, Any]:
     """As `campaign_report`, for whoever has checked the scope."""
     tenant_id, campaign_id = version.tenant_id, version.campaign_id
-    groups = reports.job_groups(
-        session, Gate(tenant_id, campaign_id, version.id, True, version.mode == "send")
-    )
-    send = _counted(groups, "send")
-    cards = shape.cards(groups)
-    due = [group.next_due_at for group in groups if group.next_due_at is not None]
-    next_due_at = min(due, default=None)
-    limit = _rate_limit(version)
-    report: dict[str, Any] = {
-        "generated_at": now.isoformat(),
-        "campaign": _heading(session, version),
-        "cards": cards,
-        "build": shape.every(EntryState, _counted(groups, "build")),
-        "send": shape.every(SendStatus, send),
-        "imap": shape.every(ImapStatus, _counted(groups, "imap")),
-        "review": {
-            "undecided": cards[Card.NEEDS_REVIEW],
-            "accepted": _counted(groups, "decision")[Decision.ACCEPT],
-            "excluded": _counted(groups, "decision")[Decision.EXCLUDE],
-        },
+    report = _summary(session, version, now)
+    report |= {
         "attachments": asdict(reports.attachment_totals(session, tenant_id, version.id)),
         "issues": [
             {
@@ -139,11 +130,42 @@ def report_on(
             AppendAttemptOutcome, reports.append_attempts(session, tenant_id, version.id)
         ),
         "in_doubt": {
-            "count": send[SendStatus.IN_DOUBT],
+            "count": report["send"][SendStatus.IN_DOUBT],
             "explanation": IN_DOUBT_EXPLANATION,
             "jobs": _listed(session, version, (SendStatus.IN_DOUBT,), LISTED_IN_DOUBT),
         },
         "recent_failures": _listed(session, version, _TROUBLE, RECENT_FAILURES),
+        "versions": [
+            _version_line(each, counted)
+            for each, counted in reports.versions(session, tenant_id, campaign_id)
+        ],
+    }
+    if include_jobs:
+        report["jobs"] = list(rows_of(session, version))
+    return report
+
+
+def _summary(session: Session, version: CampaignVersion, now: datetime) -> dict[str, Any]:
+    groups = reports.job_groups(
+        session,
+        Gate(version.tenant_id, version.campaign_id, version.id, True, version.mode == "send"),
+    )
+    cards = shape.cards(groups)
+    due = [group.next_due_at for group in groups if group.next_due_at is not None]
+    next_due_at = min(due, default=None)
+    limit = _rate_limit(version)
+    return {
+        "generated_at": now.isoformat(),
+        "campaign": _heading(session, version),
+        "cards": cards,
+        "build": shape.every(EntryState, _counted(groups, "build")),
+        "send": shape.every(SendStatus, _counted(groups, "send")),
+        "imap": shape.every(ImapStatus, _counted(groups, "imap")),
+        "review": {
+            "undecided": cards[Card.NEEDS_REVIEW],
+            "accepted": _counted(groups, "decision")[Decision.ACCEPT],
+            "excluded": _counted(groups, "decision")[Decision.EXCLUDE],
+        },
         "rate_limit": shape.time_left(
             per_minute=limit.messages_per_minute,
             concurrency=limit.concurrency,
@@ -153,14 +175,7 @@ def report_on(
             now=now,
         ),
         "next_due_at": _iso(next_due_at),
-        "versions": [
-            _version_line(each, counted)
-            for each, counted in reports.versions(session, tenant_id, campaign_id)
-        ],
     }
-    if include_jobs:
-        report["jobs"] = list(rows_of(session, version))
-    return report
 
 
 def rows_of(session: Session, version: CampaignVersion) -> Iterator[dict[str, Any]]:

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from app.access.actor import Actor, require_scope
 from app.access.scopes import Scope
 from app.audit import log
-from app.db.models import CampaignVersion, Job, JobAttachment, JobIssue, WorkflowState
-from app.db.repositories import campaigns, decisions, issues, jobs
+from app.db.models import CampaignVersion
+from app.db.repositories import campaigns, decisions, jobs
 from app.db.repositories.queueing import Gate
 from app.mailer.domain.codes import CODES
 from app.mailer.domain.delivery.job import OPEN, Decision, Event, ImapStatus, SendStatus
@@ -24,9 +24,12 @@ from app.mailer.domain.delivery.review import (
     why_not_decided,
     why_not_moved,
 )
-from app.mailer.domain.errors import Conflict, MailerError
+from app.mailer.domain.errors import Conflict, MailerError, NotFound
 from app.mailer.domain.issues import EntryState
+from app.mailer.domain.version import VersionEvent, move
 from app.mailer.ports import SecretBox
+from app.mailer.services.approve_version import void_outdated_approvals
+from app.mailer.services.cancel_campaign import end_workflow
 from app.mailer.services.import_campaign import stored_campaign
 from app.mailer.services.server_access import wants_sent_copy
 from app.mailer.services.versions import built_version_of
@@ -42,25 +45,14 @@ _DECIDABLE = (EntryState.READY, EntryState.WARNING, EntryState.NEEDS_REVIEW)
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewPage:
-    """Entries that wait for a decision, ready for JSON; `next_after` asks for the next page.
-
-    `undecided` counts all of them, not only those of this page.
-    """
-
-    version_id: UUID
-    version_number: int
-    undecided: int
-    reviews: list[dict[str, Any]]
-    next_after: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Selection:
-    """Entries by their ids or, with None, all that are undecided (those with an issue `code`)."""
+    """Entries by their ids, or by those of their jobs; with neither, all that are undecided
+    (those with an issue `code`).
+    """
 
     entry_ids: Sequence[str] | None = None
     code: str | None = None
+    job_ids: Sequence[UUID] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,40 +63,6 @@ class Settled:
     version_number: int
     entries: tuple[str, ...]
     left: Mapping[str, str] = field(default_factory=dict)
-
-
-def open_reviews(
-    session: Session,
-    actor: Actor,
-    campaign_id: UUID,
-    *,
-    version_id: UUID | None,
-    after: int = -1,
-    limit: int = 100,
-) -> ReviewPage:
-    """The next `limit` entries behind position `after` that need a decision."""
-    require_scope(actor, Scope.CAMPAIGN_READ)
-    tenant_id = actor.tenant_id
-    version = built_version_of(session, tenant_id, campaign_id, version_id)
-    page = jobs.page(
-        session,
-        tenant_id,
-        version.id,
-        after=after,
-        limit=limit,
-        build_status=[EntryState.NEEDS_REVIEW],
-        undecided=True,
-    )
-    ids = [job.id for job in page]
-    found = issues.of_jobs(session, tenant_id, ids)
-    files = jobs.attachments_of(session, tenant_id, ids)
-    return ReviewPage(
-        version.id,
-        version.number,
-        jobs.counts(session, tenant_id, version.id).undecided,
-        [_review(job, found[job.id], files[job.id]) for job in page],
-        page[-1].position if len(page) == limit else None,
-    )
 
 
 def decide(
@@ -127,7 +85,8 @@ def decide(
     reason = _reason(reason)
     version, gate = _locked(session, actor, campaign_id, version_id)
     left: dict[str, str] = {}
-    if selection.entry_ids is None:
+    named = _entries_named(session, gate, selection)
+    if named is None:
         _known_code(selection.code)
         chosen: dict[str, UUID] = {}
         for job_id, entry, other_question in decisions.undecided(session, gate, selection.code):
@@ -138,7 +97,7 @@ def decide(
     elif selection.code is not None:
         raise MailerError("Choose entries by their ids or by an issue code, not by both.")
     else:
-        wanted = _named(selection.entry_ids)
+        wanted = _named(named)
         standing = decisions.standing_of(session, gate, wanted)
         chosen = {entry: job_id for entry, (job_id, _) in standing.items()}
         refused = _unknown(wanted, chosen, version) | {
@@ -163,6 +122,7 @@ def decide(
             raise Conflict(
                 "Nothing was done: the version was built or queued meanwhile.", "Look again."
             )
+    void_outdated_approvals(session, actor, version, "A decision changed what is sent.", now)
     action = f"job.{_DECIDED[decision]}"
     return _settled(session, actor, version, action, chosen, left, reason, now)
 
@@ -173,7 +133,7 @@ def resolve(
     campaign_id: UUID,
     *,
     version_id: UUID | None,
-    entry_ids: Sequence[str] | None,
+    selection: Selection,
     event: Event,
     reason: str,
     now: datetime,
@@ -185,8 +145,8 @@ def resolve(
     settle what is in doubt. **With `resend` a message that did arrive arrives a second time**
     (`domain.delivery.review.RESEND_WARNING`: show it before asking for the yes).
 
-    With `entry_ids` all of them are settled or none (`Refused` says why); with None all of the
-    version for which `event` is legal.
+    All of the named entries are settled or none (`Refused` says why); where none is named, all of
+    the version for which `event` is legal.
     """
     require_scope(actor, Scope.CAMPAIGN_SEND)
     if event not in PERSONS_EVENTS:
@@ -195,18 +155,23 @@ def resolve(
             f"Possible: {', '.join(each.value for each in PERSONS_EVENTS)}.",
         )
     reason = _reason(reason)
-    version, gate = _locked(session, actor, campaign_id, version_id)
-    if entry_ids is None:
+    version, gate = _locked(
+        session, actor, campaign_id, version_id, content=event is Event.ASSUME_SENT
+    )
+    if selection.code is not None:
+        raise MailerError("An issue code chooses what to accept or exclude, and nothing else.")
+    named = _entries_named(session, gate, selection)
+    if named is None:
         standing = decisions.standing_for(session, gate, event)
         refused: dict[str, str] = {}
     else:
-        wanted = _named(entry_ids)
+        wanted = _named(named)
         standing = decisions.standing_of(session, gate, wanted)
         refused = _unknown(wanted, standing, version)
     refused |= {
         entry: why for entry, (_, job) in standing.items() if (why := why_not_moved(job, event))
     }
-    if refused and entry_ids is not None:
+    if refused and named is not None:
         raise Refused(_MOVED[event], refused)
     chosen = {entry: job_id for entry, (job_id, _) in standing.items() if entry not in refused}
     with session.begin_nested():
@@ -222,7 +187,7 @@ def resolve(
             for entry, job_id in chosen.items()
             if job_id not in moved
         }
-        if gone and entry_ids is not None:
+        if gone and named is not None:
             raise Refused(_MOVED[event], gone)
     chosen = {entry: job_id for entry, job_id in chosen.items() if entry not in gone}
     if chosen:
@@ -263,12 +228,11 @@ def _values(
 
 def _renew_workflow(session: Session, version: CampaignVersion, event: Event) -> None:
     if event in (Event.RETRY, Event.RESEND):
-        version.workflow_state = WorkflowState.QUEUED
+        version.workflow_state = move(version.workflow_state, VersionEvent.QUEUE)
     elif event is Event.CANCEL:
         counts = jobs.counts(session, version.tenant_id, version.id)
         if not any(counts.send[status] for status in OPEN):
-            sent = counts.send[SendStatus.SENT]
-            version.workflow_state = WorkflowState.COMPLETED if sent else WorkflowState.CANCELLED
+            end_workflow(version, sent_any=counts.send[SendStatus.SENT] > 0)
 
 
 def _settled(
@@ -302,11 +266,16 @@ def _settled(
 
 
 def _locked(
-    session: Session, actor: Actor, campaign_id: UUID, version_id: UUID | None
+    session: Session,
+    actor: Actor,
+    campaign_id: UUID,
+    version_id: UUID | None,
+    *,
+    content: bool = False,
 ) -> tuple[CampaignVersion, Gate]:
     """The version; nobody else decides on or queues the campaign before the commit."""
     campaigns.lock(session, actor.tenant_id, campaign_id)
-    version = built_version_of(session, actor.tenant_id, campaign_id, version_id)
+    version = built_version_of(session, actor.tenant_id, campaign_id, version_id, content=content)
     gate = Gate(actor.tenant_id, campaign_id, version.id, True, version.mode == "send")
     return version, gate
 
@@ -317,6 +286,19 @@ def _reason(reason: str) -> str:
             "A decision needs a reason.", "Say in a few words why; it is kept with your name."
         )
     return reason.strip()
+
+
+def _entries_named(session: Session, gate: Gate, selection: Selection) -> Sequence[str] | None:
+    """The entries that were named, one way or the other; `NotFound` for jobs that are not there."""
+    if selection.job_ids is None:
+        return selection.entry_ids
+    if selection.entry_ids is not None:
+        raise MailerError("Choose by entries or by jobs, not by both.")
+    found = decisions.entries_of(session, gate, selection.job_ids)
+    for job_id in selection.job_ids:
+        if job_id not in found:
+            raise NotFound(f"This version has no job {job_id}.")
+    return list(found.values())
 
 
 def _named(entry_ids: Sequence[str]) -> list[str]:
@@ -338,35 +320,3 @@ def _known_code(code: str | None) -> None:
         raise MailerError(
             f"There is no issue code {code!r}.", "The list of open reviews shows the codes."
         )
-
-
-def _review(job: Job, found: Sequence[JobIssue], files: Sequence[JobAttachment]) -> dict[str, Any]:
-    return {
-        "entry_id": job.entry_id,
-        "pointer": job.pointer,
-        "to": job.to_display,
-        "subject": job.subject,
-        "size": job.size,
-        "sha256": job.sha256,
-        "issues": [
-            {
-                "code": issue.code,
-                "severity": issue.severity.value,
-                "pointer": issue.pointer,
-                "message": issue.message,
-                "hint": issue.hint,
-            }
-            for issue in found
-        ],
-        "attachments": [
-            {
-                "rule": file.rule,
-                "path": file.path,
-                "filename": file.filename,
-                "archive": file.archive,
-                "size": file.size,
-                "sha256": file.sha256,
-            }
-            for file in files
-        ],
-    }

@@ -15,14 +15,15 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.access.actor import Actor, require_scope
 from app.access.scopes import Scope
 from app.audit import log
-from app.db.models import WorkflowState
 from app.db.repositories import campaigns, delivery, jobs, versions
-from app.db.repositories.delivery import Claimed
-from app.mailer.domain.campaign import Campaign
+from app.db.repositories.delivery import Claimed, Pause
+from app.mailer.domain.campaign import Campaign, ResolvedServer
 from app.mailer.domain.delivery.job import OPEN, SendStatus
 from app.mailer.domain.delivery.retry import RetryPolicy
 from app.mailer.domain.delivery.window import next_open
+from app.mailer.domain.mail_account import slowest
 from app.mailer.domain.mime.frame import Base64Cache
+from app.mailer.domain.version import VersionEvent, move, sources_of
 from app.mailer.ports import (
     BlobStore,
     Clock,
@@ -37,6 +38,7 @@ from app.mailer.services.approved_bytes import ChangedAfterBuild, approved_bytes
 from app.mailer.services.engine import Engine
 from app.mailer.services.import_campaign import stored_campaign
 from app.mailer.services.lane import Lane
+from app.mailer.services.line import RESUME
 from app.mailer.services.recovery import Recovered, recover
 from app.mailer.services.server_access import SmtpOverrides, smtp_access, wants_sent_copy
 
@@ -125,6 +127,9 @@ def send_campaign(
     )
     left = limit
     for version_id, _count in due:
+        if (pause := _pause(outbox, tenant_id, version_id)) is not None:
+            report.stopped, report.hint = str(pause), RESUME
+            break
         lane = _lane(outbox, tenant_id, campaign_id, version_id, rate_limit=rate_limit)
         if (opens := lane.opens()) is not None:
             report.stopped = f"The send window is closed; it opens at {opens:%Y-%m-%d %H:%M} UTC."
@@ -160,7 +165,7 @@ def rehearse_sending(
 ) -> SendReport:
     """Read back every due message, prove its bytes, and hand it to a recording transport.
 
-    Nothing is claimed, nothing changes, nobody is told.
+    Nothing is claimed, nothing changes, nobody is told. A pause is told, and does not keep from it.
     """
     require_scope(actor, Scope.CAMPAIGN_SEND)
     tenant_id = actor.tenant_id
@@ -171,6 +176,8 @@ def rehearse_sending(
     cache = Base64Cache()
     left = report.due if limit is None else min(limit, report.due)
     for version_id, _count in due:
+        if (pause := _pause(outbox, tenant_id, version_id)) is not None:
+            report.stopped, report.hint = str(pause), RESUME
         after = -1
         while left > 0:
             with outbox.sessions() as session:
@@ -216,12 +223,20 @@ def _due_versions(outbox: Outbox, tenant_id: UUID, campaign_id: UUID) -> list[tu
     return [(version_id, count) for version_id, count in found if count]
 
 
+def _pause(outbox: Outbox, tenant_id: UUID, version_id: UUID) -> Pause | None:
+    with outbox.sessions() as session:
+        return delivery.pause_of(session, tenant_id, version_id)
+
+
 def _lane(
     outbox: Outbox, tenant_id: UUID, campaign_id: UUID, version_id: UUID, *, rate_limit: bool
 ) -> Lane:
     with outbox.sessions() as session:
         campaign = stored_campaign(versions.get(session, tenant_id, version_id), outbox.box)
     access = smtp_access(campaign, outbox.overrides)
+    server = campaign.server
+    account = server.terms if isinstance(server, ResolvedServer) else None
+    own, at_most = campaign.delivery.rate_limit, account.concurrency if account else None
     terms = _terms(campaign)
     window = campaign.delivery.send_window
 
@@ -233,9 +248,12 @@ def _lane(
     return Lane(
         tenant_id=tenant_id,
         version_id=version_id,
-        rate_key=f"campaign:{campaign_id}",
-        per_minute=campaign.delivery.rate_limit.messages_per_minute if rate_limit else None,
-        concurrency=campaign.delivery.rate_limit.concurrency,
+        rate_key=f"account:{account.id}" if account else f"campaign:{campaign_id}",
+        per_minute=slowest(
+            own.messages_per_minute if rate_limit else None,
+            account.pace if account else None,
+        ),
+        concurrency=own.concurrency if at_most is None else min(own.concurrency, at_most),
         retry=terms.retry,
         append_sent=terms.append_sent,
         connect=lambda: outbox.connect(access),
@@ -264,10 +282,9 @@ def _finish(outbox: Outbox, actor: Actor, campaign_id: UUID, report: SendReport)
             waiting = sum(counts.send[status] for status in OPEN)
             report.waiting += waiting
             report.in_doubt += counts.send[SendStatus.IN_DOUBT]
-            if version.workflow_state in (WorkflowState.QUEUED, WorkflowState.SENDING):
-                version.workflow_state = (
-                    WorkflowState.SENDING if waiting else WorkflowState.COMPLETED
-                )
+            event = VersionEvent.SEND if waiting else VersionEvent.COMPLETE
+            if version.workflow_state in sources_of(event):
+                version.workflow_state = move(version.workflow_state, event)
         report.next_due = delivery.next_due(session, actor.tenant_id, campaign_id)
         if report.outcomes or report.recovered:
             log.record(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from app.mailer.domain.campaign import Campaign, ImapServer, SmtpServer
+from app.mailer.domain.campaign import Campaign, ImapServer, ResolvedServer, SmtpServer
 from app.mailer.domain.errors import ConfigurationError
 from app.mailer.ports import Security, ServerAccess
 
@@ -57,6 +57,8 @@ def smtp_access(campaign: Campaign, overrides: SmtpOverrides) -> ServerAccess:
         security=security,
         username=overrides.username or own_username,
         password=overrides.password or own_password,
+        # What the operator overrides, the operator is free to.
+        confined=overrides.host is None and _confined(campaign),
     )
 
 
@@ -72,6 +74,7 @@ def imap_access(campaign: Campaign) -> ServerAccess:
         security=Security(spec.security),
         username=spec.username,
         password=spec.password,
+        confined=_confined(campaign),
     )
 
 
@@ -79,6 +82,12 @@ def wants_sent_copy(campaign: Campaign) -> bool:
     """Whether a copy of each sent letter goes to the Sent folder."""
     imap = campaign.server.imap
     return campaign.delivery.imap_append_sent.enabled and imap is not None and imap.enabled
+
+
+def _confined(campaign: Campaign) -> bool:
+    """Whether somebody else than the operator named the servers. A file is the operator's own."""
+    server = campaign.server
+    return isinstance(server, ResolvedServer) and server.confined
 
 
 def _access(
@@ -89,6 +98,7 @@ def _access(
     security: Security,
     username: str | None,
     password: str | None,
+    confined: bool,
 ) -> ServerAccess:
     token = spec is not None and spec.auth == "xoauth2"
     timeout = spec.timeout_seconds if isinstance(spec, SmtpServer) else 30.0
@@ -100,12 +110,14 @@ def _access(
         password=None if token else password,
         timeout_seconds=timeout,
         oauth_token=password if token else None,
+        confined=confined,
     )
 
 
 def _no_server(campaign: Campaign, protocol: str) -> str:
-    if campaign.server.account is not None:
-        return (
-            f"There is no mail account “{campaign.server.account}”: this installation stores none."
-        )
-    return f"The campaign names no {protocol} server."
+    account = campaign.server.account
+    if account is None:
+        return f"The campaign names no {protocol} server."
+    if isinstance(campaign.server, ResolvedServer) and campaign.server.terms is not None:
+        return f"The mail account “{account}” has no {protocol} server."
+    return f"There is no mail account “{account}” here."

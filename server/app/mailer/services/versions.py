@@ -12,29 +12,52 @@ from app.mailer.domain.errors import Conflict, NotFound
 
 
 def version_of(
-    session: Session, tenant_id: UUID, campaign_id: UUID, version_id: UUID | None
+    session: Session,
+    tenant_id: UUID,
+    campaign_id: UUID,
+    version_id: UUID | None,
+    *,
+    content: bool = True,
 ) -> CampaignVersion:
-    """The version asked for, else the campaign's newest; `NotFound` where it is not its own."""
+    """The version asked for, else the campaign's newest; `NotFound` where it is not its own.
+
+    Without `content` its config, which can be large, is not there.
+    """
     campaigns.get(session, tenant_id, campaign_id)
+    version = versions.find(session, tenant_id, campaign_id, version_id, content=content)
+    if version is not None:
+        return version
     if version_id is None:
-        return versions.latest(session, tenant_id, campaign_id)
-    version = versions.get(session, tenant_id, version_id)
-    if version.campaign_id != campaign_id:
-        raise NotFound(
-            f"The campaign {campaign_id} has no version {version_id}.",
-            "Leave --version-id out for its newest version.",
-        )
-    return version
+        raise NotFound(f"The campaign {campaign_id} has no version.", "Import its file first.")
+    raise NotFound(
+        f"The campaign {campaign_id} has no version {version_id}.",
+        "Leave --version-id out for its newest version.",
+    )
 
 
 def built_version_of(
-    session: Session, tenant_id: UUID, campaign_id: UUID, version_id: UUID | None
+    session: Session,
+    tenant_id: UUID,
+    campaign_id: UUID,
+    version_id: UUID | None,
+    *,
+    content: bool = True,
 ) -> CampaignVersion:
     """As `version_of`; `Conflict` where that version is not built, or its build was cut off."""
-    version = version_of(session, tenant_id, campaign_id, version_id)
+    version = version_of(session, tenant_id, campaign_id, version_id, content=content)
     if version.built_at is None:
         raise Conflict(
             f"Version {version.number} is not built, so there is nothing to send.",
             "Run import_campaign with --build.",
         )
+    return version
+
+
+def locked_version(
+    session: Session, tenant_id: UUID, campaign_id: UUID, version_id: UUID
+) -> CampaignVersion:
+    """The campaign's own version with its content; nobody else changes it until the commit."""
+    version = versions.get(session, tenant_id, version_id, lock=True)
+    if version.campaign_id != campaign_id:
+        raise NotFound(f"The campaign {campaign_id} has no version {version_id}.")
     return version

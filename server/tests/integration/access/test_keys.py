@@ -17,6 +17,8 @@ from app.access import (
     create_api_key,
     verify_password,
 )
+from app.access.roles import FIRST_ROLES
+from app.access.scopes import covers, known_scopes
 from app.db.models import ApiKey, Group, GroupMember, GroupRole, Role, Tenant, User
 from app.db.repositories import access
 from app.db.session import make_engine, session_factory
@@ -24,6 +26,7 @@ from app.mailer.domain.errors import AccessDenied, ConfigurationError, MailerErr
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+ADMINISTRATION = (Scope.ADMIN_USERS, Scope.ADMIN_KEYS, Scope.ADMIN_TENANT)
 DEV_KEY = "dev-multimailer-api-key"
 DEV = SimpleNamespace(is_dev=True, dev_api_key=SecretStr(DEV_KEY))
 
@@ -115,8 +118,10 @@ def test_development_data_is_made_once(session: Session) -> None:
     session.commit()
     assert again.id == tenant.id
     assert tenant.slug == "default"
-    for model in (Tenant, User, Role, ApiKey):
+    for model in (Tenant, User, ApiKey):
         assert session.scalar(select(func.count()).select_from(model)) == 1
+    roles = {role.name: role.scopes for role in session.scalars(select(Role))}
+    assert roles == {name: list(scopes) for name, scopes in FIRST_ROLES.items()}
     user = access.user_by_email(session, tenant.id, "ADMIN@example.local")
     assert user is not None
     assert user.password_hash is not None
@@ -162,3 +167,22 @@ def test_a_user_has_the_scopes_of_his_groups_too(session: Session, tenant: Tenan
     session.flush()
     assert access.scopes_of_user(session, tenant.id, user.id) == {"audit:read", "campaign:read"}
     assert access.scopes_of_user(session, tenant.id, other.id) == frozenset()
+
+
+def test_a_persons_key_allows_what_his_roles_allow_too(session: Session, tenant: Tenant) -> None:
+    user = access.add_user(
+        session, tenant.id, User(email="a@example.org", display_name="A", created_at=NOW)
+    )
+    key = create_api_key(session, tenant.id, "k", ["campaign:*", "*"], NOW, user_id=user.id)
+    assert authenticate_api_key(session, key.secret, NOW).scopes == frozenset()
+    role = access.add_role(session, tenant.id, Role(name="r", scopes=["campaign:read"]))
+    access.grant_role(session, tenant.id, user.id, role.id)
+    actor = authenticate_api_key(session, key.secret, NOW)
+    assert actor.scopes == {"campaign:read"}
+    assert actor.identity == f"user:{user.id}"
+
+
+def test_the_first_roles_are_of_known_scopes_and_only_the_owner_administers() -> None:
+    for name, scopes in FIRST_ROLES.items():
+        assert known_scopes(scopes) == sorted(map(str, scopes))
+        assert any(covers(scopes, scope) for scope in ADMINISTRATION) is (name == "owner")

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -121,3 +123,24 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageFailed, match="cannot be used"):
         FolderBlobStore(tmp_path / "file" / "blobs")
+
+
+def test_a_full_disk_leaves_nothing_half_written(store: FolderBlobStore, tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, before[1]))
+    try:
+        with pytest.raises(StorageFailed, match="is full"):
+            store.put_stream(TENANT, (bytes(100_000) for _ in range(10)))
+        with pytest.raises(StorageFailed, match="is full"):
+            store.stage(TENANT, uuid4(), 0, 1, bytes(400_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert files(tmp_path) == []
+
+
+def test_sweeping_removes_what_a_crash_left(store: FolderBlobStore, tmp_path: Path) -> None:
+    (tmp_path / "blobs" / "incoming" / "half").write_bytes(b"by")
+    store.sweep(datetime.now(UTC) - timedelta(hours=1))
+    assert len(files(tmp_path)) == 1
+    store.sweep(datetime.now(UTC) + timedelta(hours=1))
+    assert files(tmp_path) == []

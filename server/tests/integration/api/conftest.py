@@ -38,7 +38,7 @@ class Api:
 
     def client(self, *scopes: str, tenant_id: UUID | None = None) -> TestClient:
         """A client of `acme` (or another tenant) whose key has these scopes alone."""
-        return _client(self.program, self.make_key(tenant_id or self.acme_id, *scopes))
+        return _client(self.anonymous.app, self.make_key(tenant_id or self.acme_id, *scopes))
 
 
 @pytest.fixture
@@ -79,11 +79,12 @@ def make_api(settings_of: Callable[..., Settings]) -> Iterator[Callable[..., Api
                 session.commit()
             return key.secret
 
+        app = create_app(program)
         return Api(
             program,
-            anonymous=_client(program, None),
-            acme=_client(program, make_key(acme.id, Scope.EVERYTHING)),
-            rival=_client(program, make_key(rival.id, Scope.EVERYTHING)),
+            anonymous=_client(app, None),
+            acme=_client(app, make_key(acme.id, Scope.EVERYTHING)),
+            rival=_client(app, make_key(rival.id, Scope.EVERYTHING)),
             acme_id=acme.id,
             rival_id=rival.id,
             make_key=make_key,
@@ -99,7 +100,7 @@ def api(make_api: Callable[..., Api]) -> Api:
     return make_api()
 
 
-def _client(program: Program, key: str | None) -> TestClient:
+def _client(app: Any, key: str | None) -> TestClient:
     headers = {} if key is None else {"X-API-Key": key}
     # Without the context manager the application is not started: no data, no workers of its own.
-    return TestClient(create_app(program), headers=headers, raise_server_exceptions=False)
+    return TestClient(app, headers=headers, raise_server_exceptions=False)

@@ -1,42 +1,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from app.access import Actor, ActorKind, Scope
+from app.access import Actor, ActorKind
 from app.audit import AuditFilter, list_entries, record
-from app.db.models import Role, Tenant
+from app.db.models import Role
 from app.db.repositories import access
-from app.db.session import make_engine, session_factory
+from app.db.session import session_factory
 from app.mailer.domain.errors import AccessDenied
+from tests.integration.audit.conftest import NOW, actor_of
 
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = make_engine(database_url)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def session(engine: Engine) -> Iterator[Session]:
-    with session_factory(engine)() as session:
-        yield session
-
-
-def actor_of(session: Session, slug: str) -> Actor:
-    tenant = access.add_tenant(session, Tenant(slug=slug, name=slug, created_at=NOW))
-    session.commit()
-    return Actor(tenant.id, ActorKind.API_KEY, "key-1", "Ada", frozenset({Scope.AUDIT_READ}))
 
 
 def test_an_entry_says_who_did_what(session: Session) -> None:
@@ -51,6 +31,24 @@ def test_an_entry_says_who_did_what(session: Session) -> None:
     assert (entry.actor_kind, entry.actor_id, entry.actor_name) == ("api_key", "key-1", "Ada")
     assert (entry.object_type, entry.object_id) == ("campaign", str(thing))
     assert entry.details == {"version": str(thing), "smtp": {"password": "(redacted)"}}
+    assert (entry.address, entry.before, entry.after) == ("192.0.2.7", None, None)
+
+
+def test_before_and_after_have_what_changed(session: Session) -> None:
+    actor = actor_of(session, "acme")
+    old = {"name": "a", "host": "x", "smtp_password": "hunter2", "gone": 1, "to": ("a", "b")}
+    new = {"name": "b", "host": "x", "smtp_password": "hunter3", "to": ["a", "b"]}
+    changed = record(session, actor, "a", "t", 1, {}, NOW, before=old, after=new)
+    made = record(session, actor, "a", "t", 1, {}, NOW, after=new)
+    deleted = record(session, actor, "a", "t", 1, {}, NOW, before=old)
+    session.commit()
+    for entry in (changed, made, deleted):
+        session.refresh(entry)
+    assert changed.before == {"name": "a", "smtp_password": "(redacted)", "gone": 1}
+    assert changed.after == {"name": "b", "smtp_password": "(redacted)"}
+    assert (made.before, made.after) == (None, {**new, "smtp_password": "(redacted)"})
+    assert deleted.before == {**old, "smtp_password": "(redacted)", "to": ["a", "b"]}
+    assert deleted.after is None
 
 
 def test_the_sequence_has_no_gaps(engine: Engine, session: Session) -> None:

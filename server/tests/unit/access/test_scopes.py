@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from app.access.actor import Actor, ActorKind, require_scope
-from app.access.scopes import Scope, covers, known_scopes
+from app.access.scopes import MEANINGS, Scope, common, covers, known_scopes, lacking
 from app.mailer.domain.errors import AccessDenied, MailerError
 
 
@@ -55,3 +55,42 @@ def test_the_system_has_only_what_it_is_given() -> None:
     actor = Actor.system(UUID(int=1), "dispatcher", [Scope.CAMPAIGN_SEND])
     assert actor.may("campaign:send")
     assert not actor.may("campaign:read")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        (["*"], ["campaign:*", "audit:read"], {"campaign:*", "audit:read"}),
+        (["campaign:*"], ["campaign:read", "audit:read"], {"campaign:read"}),
+        (["campaign:read"], ["campaign:read", "campaign:send"], {"campaign:read"}),
+        (["campaign:read"], ["audit:read"], set()),
+        (["*"], ["*"], {"*"}),
+        (["*"], [], set()),
+    ],
+)
+def test_common(one: list[str], other: list[str], both: set[str]) -> None:
+    assert common(one, other) == both
+    assert common(other, one) == both
+
+
+def test_what_is_common_never_covers_more_than_either() -> None:
+    families = sorted({f"{scope.value.partition(':')[0]}:*" for scope in Scope} - {"*:*"})
+    every = [*(scope.value for scope in Scope), *families]
+    for one in every:
+        for other in every:
+            both = common([one], [other])
+            for scope in every:
+                assert covers(both, scope) == (covers([one], scope) and covers([other], scope))
+
+
+def test_lacking() -> None:
+    assert lacking(["campaign:*"], ["campaign:send", "campaign:*"]) == []
+    assert lacking(["campaign:read"], ["campaign:*", "audit:read", "campaign:read"]) == [
+        "audit:read",
+        "campaign:*",
+    ]
+    assert lacking(["admin:*"], ["*"]) == ["*"]
+
+
+def test_every_scope_has_its_meaning() -> None:
+    assert MEANINGS.keys() == set(Scope)

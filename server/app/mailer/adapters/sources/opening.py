@@ -14,6 +14,7 @@ from app.mailer.adapters.sources.problem import Problem, refused
 from app.mailer.adapters.sources.xlsx_table import xlsx_table
 from app.mailer.domain.campaign import Source, SourceType
 from app.mailer.domain.entries.rows import Table
+from app.mailer.ports import FileFault
 
 MAX_BYTES = 256 * 1024 * 1024
 
@@ -32,6 +33,11 @@ def open_source(path: Path, source: Source) -> Table:
     (`missing-file`, `unreadable-file`, `wrong-encoding`, `bad-source`). The file is read once,
     at most 256 MB, and closed before this returns; its rows are decoded as they are asked for.
     """
+    return read_source(source, lambda: _regular_bytes(path, source.path))
+
+
+def read_source(source: Source, read: Callable[[], bytes]) -> Table:
+    """As `open_source`, for bytes that `read` gives, or `FileFault` where it cannot."""
     try:
         if source.kind is None:
             raise Problem(
@@ -40,9 +46,15 @@ def open_source(path: Path, source: Source) -> Table:
                 f"The ending of {source.path} does not say what kind of table it is.",
                 "Save it as CSV or XLSX, or say `entries.source.type`: csv, xlsx, json or jsonl.",
             )
-        return _READERS[source.kind](_regular_bytes(path, source.path), source)
+        data = read()
+        if not data:
+            name = source.path
+            raise Problem("bad-source", name, f"{name} is empty.", "Save the table again.")
+        return _READERS[source.kind](data, source)
     except Problem as problem:
         return refused(problem.issue)
+    except FileFault as fault:
+        return refused(Problem(fault.code, "/entries/source/path", fault.message, fault.hint).issue)
 
 
 def _regular_bytes(path: Path, name: str) -> bytes:
@@ -62,12 +74,9 @@ def _regular_bytes(path: Path, name: str) -> bytes:
                     f"{MAX_BYTES // 1024**2} MB.",
                     "Split it into several campaigns.",
                 )
-            data = file.read(MAX_BYTES)
+            return file.read(MAX_BYTES)
     except OSError as error:
         raise _not_opened(error, name) from error
-    if not data:
-        raise Problem("bad-source", name, f"{name} is empty.", "Save the table again.")
-    return data
 
 
 def _without_blocking(path: str, flags: int) -> int:

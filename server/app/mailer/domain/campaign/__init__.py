@@ -30,7 +30,13 @@ from app.mailer.domain.campaign.info import CampaignInfo, Mode
 from app.mailer.domain.campaign.policy import ValidationPolicy
 from app.mailer.domain.campaign.recipients import Combine, Recipients
 from app.mailer.domain.campaign.root import Campaign
-from app.mailer.domain.campaign.server import ImapServer, SecurityMode, Server, SmtpServer
+from app.mailer.domain.campaign.server import (
+    ImapServer,
+    ResolvedServer,
+    SecurityMode,
+    Server,
+    SmtpServer,
+)
 from app.mailer.domain.campaign.template import (
     Engine,
     FileText,
@@ -68,6 +74,7 @@ __all__ = [
     "OnAmbiguous",
     "RateLimit",
     "Recipients",
+    "ResolvedServer",
     "Retry",
     "Rule",
     "SecurityMode",

@@ -13,6 +13,7 @@ from app.mailer.domain.campaign.delivery import is_reserved_header
 from app.mailer.domain.campaign.fields import Field
 from app.mailer.domain.campaign.json_text import escaped
 from app.mailer.domain.campaign.root import Campaign
+from app.mailer.domain.campaign.server import ResolvedServer
 from app.mailer.domain.codes import CODES
 from app.mailer.domain.entries.fields import BadCell, pattern_fault, read_cell
 from app.mailer.domain.issues import Issue
@@ -140,12 +141,20 @@ def _global_values(campaign: Campaign) -> Iterator[Issue]:
 
 def _server(campaign: Campaign) -> Iterator[Issue]:
     server = campaign.server
-    if server.account is not None and (server.smtp or server.imap):
+    terms = server.terms if isinstance(server, ResolvedServer) else None
+    if server.account is not None and terms is None and (server.smtp or server.imap):
         yield _issue(
             "invalid-value",
             "/server/account",
             f"“account” names the stored account “{server.account}”, but servers stand beside it.",
             "Keep either `account`, or `smtp` and `imap`.",
+        )
+    elif server.account is not None and terms is None and isinstance(server, ResolvedServer):
+        yield _issue(
+            "unknown-account",
+            "/server/account",
+            f"There is no mail account “{server.account}” that this campaign may use.",
+            "Make one of this name, or name another one.",
         )
     if server.account is None and server.smtp is None and campaign.campaign.mode != "draft":
         yield _issue(
@@ -175,8 +184,16 @@ def _server(campaign: Campaign) -> Iterator[Issue]:
             "The IMAP server is enabled, but has no host.",
             "Add `host`, or set `enabled` to false.",
         )
-    wants_copies = campaign.delivery.imap_append_sent.enabled and server.account is None
-    if wants_copies and not (imap is not None and imap.enabled):
+    known = server.account is None or terms is not None
+    wants_copies = campaign.delivery.imap_append_sent.enabled and known
+    if wants_copies and terms is not None and imap is None:
+        yield _issue(
+            "missing-key",
+            "/server/account",
+            f"Copies are to be kept in Sent, but the account “{terms.name}” has no IMAP server.",
+            "Add it to the account, or set `delivery.imap_append_sent.enabled` to false.",
+        )
+    elif wants_copies and not (imap is not None and imap.enabled):
         yield _issue(
             "missing-key",
             "/server/imap",

@@ -56,6 +56,7 @@ class ValidationPolicy(Block):
     ] = Severity.REVIEW
     unclaimed_file: Annotated[Effect, _finding("unclaimed_file", "Unclaimed file")] = Severity.WARN
     shared_file: Annotated[Effect, _finding("shared_file", "Shared file")] = Severity.REVIEW
+    already_sent: Annotated[Effect, _finding("already_sent", "Already sent")] = Severity.REVIEW
     unexpected_content: Annotated[Effect, _finding("unexpected_content", "Unexpected content")] = (
         Severity.BLOCK
     )

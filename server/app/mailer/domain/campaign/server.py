@@ -8,6 +8,7 @@ from pydantic import Field
 
 from app.mailer.domain.campaign.block import SECRET, Block, key
 from app.mailer.domain.campaign.values import NUMBER, WHOLE, Filled
+from app.mailer.domain.mail_account import AccountTerms
 
 SecurityMode: TypeAlias = Literal["plain", "tls", "starttls"]
 
@@ -183,3 +184,15 @@ class Server(Block):
             {"host": "imap.example.org", "port": 993, "security": "tls"},
         ),
     ] = None
+
+
+class ResolvedServer(Server):
+    """The servers of a stored campaign as they are used; no file is ever read as this.
+
+    Where `account` is named, `smtp` and `imap` are the account's, and `terms` what it asks for;
+    without `terms` there is no such account. `confined`: whoever named the hosts may not lead
+    this program into a private network.
+    """
+
+    terms: AccountTerms | None = None
+    confined: bool = True

@@ -38,7 +38,7 @@ def read_shape(text: str | bytes) -> tuple[Campaign | None, list[Issue]]:
 def read_shape_of(raw: object) -> tuple[Campaign | None, list[Issue]]:
     """As `read_shape`, for JSON that is parsed already; `raw` is not changed."""
     with collector_paused():
-        if issues := _unstorable(raw):
+        if issues := unstorable(raw):
             return None, issues
         try:
             # By alias only: `from_` and `global_` are the program's names, not keys of the file.
@@ -47,7 +47,7 @@ def read_shape_of(raw: object) -> tuple[Campaign | None, list[Issue]]:
             return None, complaints(error, raw)
 
 
-def _unstorable(raw: object) -> list[Issue]:
+def unstorable(raw: object) -> list[Issue]:
     """Issues of lone surrogates (`"\\ud800"`): JSON can spell them, but no letter can hold them.
 
     Also of more than 254 levels of brackets, which cannot be written again.

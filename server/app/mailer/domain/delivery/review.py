@@ -84,5 +84,16 @@ def why_not_moved(job: Standing, event: Event) -> str | None:
     return None
 
 
+def allowed_actions(job: Standing) -> tuple[Decision | Event, ...]:
+    """What a person can do about the job as it stands and has not done already."""
+    decisions = [
+        decision
+        for decision in Decision
+        if decision is not job.decision and why_not_decided(job, decision) is None
+    ]
+    events = [event for event in PERSONS_EVENTS if why_not_moved(job, event) is None]
+    return (*decisions, *events)
+
+
 def _words(status: SendStatus) -> str:
     return status.value.replace("_", " ")

@@ -42,6 +42,8 @@ class Columns:
     active: int | None
     group: int | None
     values: tuple[tuple[str, int], ...]
+    #: The columns that secret fields take their values from.
+    secret_positions: frozenset[int] = frozenset()
 
     def place(self, position: int) -> str:
         """A column as people find it: its name and a spreadsheet's letters."""
@@ -85,6 +87,7 @@ class _Plan:
             active=self._single("active", claimed),
             group=self._position(group, "/entries/source/group_by") if group else None,
             values=values,
+            secret_positions=frozenset(p for name, p in values if name in self.fields.secrets),
         )
 
     def _list(self, key: str, claimed: Collection[int]) -> tuple[int, ...] | None:

@@ -45,6 +45,9 @@ class Entry:
     subject: str | None = None
     note: str | None = None
     rows: tuple[dict[str, str], ...] = field(default=(), repr=False)
+    #: The rows of the table that it came from, cells as text, one row after the other, each as wide
+    #: as the header; cells of secret fields are empty. None where it came from no table.
+    cells: tuple[str, ...] | None = field(default=None, repr=False)
     #: Fields whose value is there and cannot be read: that is said, and they are not empty.
     unread: tuple[str, ...] = ()
     issues: list[Issue] = field(default_factory=list)

@@ -81,6 +81,7 @@ class _Reading:
         raw = {name: cells[position] for name, position in columns.values}
         entry.values = columns.fields.read(entry, raw, place)
         entry.rows = (entry.values,)
+        entry.cells = _texts(cells[:width], columns.secret_positions)
         entry.to = self._mailboxes(columns.to, cells)
         entry.cc = self._mailboxes(columns.cc, cells)
         entry.bcc = self._mailboxes(columns.bcc, cells)
@@ -185,6 +186,7 @@ def _merge(first: _Reading, others: Sequence[_Reading], must_agree: frozenset[st
                 pointer=other.pointer,
             )
     entry.rows = tuple(reading.entry.values for reading in (first, *others))
+    entry.cells = tuple(cell for each in (first, *others) for cell in each.entry.cells or ())
     # "Inactive" is graver than a conflict and would hide it.
     entry.active = entry.active or any(reading.entry.active for reading in others)
 
@@ -210,6 +212,23 @@ def _differences(
         if value != its.values[name] and (must_agree is None or name in must_agree):
             both = f": {shown(value)} and {shown(its.values[name])}"
             yield f"The field “{name}”", "" if name in secrets else both
+
+
+def _texts(cells: Sequence[object], hidden: frozenset[int]) -> tuple[str, ...]:
+    """Cells as the text that a table would show for them; empty where it is hidden or broken."""
+    return tuple(
+        "" if position in hidden else cell if isinstance(cell, str) else _text_of(cell)
+        for position, cell in enumerate(cells)
+    )
+
+
+def _text_of(cell: object) -> str:
+    if cell is None or isinstance(cell, BrokenCell):
+        return ""
+    try:
+        return read_cell("string", cell)
+    except BadCell:
+        return ""
 
 
 def split_list(cell: str, separator: str) -> list[str]:

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
 
-from app.mailer.domain.files.attachments import PolicyFor
+from app.mailer.domain.files.attachments import MASK, PolicyFor
 from app.mailer.domain.files.stat import FileStat
 from app.mailer.domain.issues import Issue
 
 _OTHERS_NAMED = 3
+_FIRST_TAKERS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class FileUse:
+    """A file and how many entries take it, the first few by their ids, in source order.
+
+    `path` is masked where a secret value chose the file. `personal`: meant for one entry alone.
+    """
+
+    path: str
+    size: int
+    takers: int
+    first_takers: tuple[str, ...]
+    personal: bool
 
 
 class Claims:
@@ -96,6 +112,20 @@ class Claims:
                 f"No entry takes {len(left) - limit} further files ({len(left)} in all).",
                 hint,
             )
+
+    def uses(self, files: Iterable[FileStat], *, forgettable: Collection[str]) -> Iterator[FileUse]:
+        """Who takes each of `files`; those that nobody takes only where in `forgettable`."""
+        for stat in files:
+            taken = self._takers.get(stat.path, ())
+            takers = (taken,) if isinstance(taken, int) else taken
+            if takers or stat.path in forgettable:
+                yield FileUse(
+                    MASK if stat.path in self._confidential else stat.path,
+                    stat.size,
+                    len(takers),
+                    tuple(self._entries[taker] for taker in takers[:_FIRST_TAKERS]),
+                    stat.path in self._personal,
+                )
 
     def _others(self, takers: array[int], taker: int) -> str:
         # Two more than are named, so that leaving out the entry itself never leaves too few.

@@ -185,6 +185,17 @@ def compile_mailbox(
     )
 
 
+def jinja_not_allowed() -> Issue:
+    """`jinja-not-allowed`, for a campaign that uses Jinja2 where its tenant may not."""
+    return Issue(
+        "jinja-not-allowed",
+        CODES["jinja-not-allowed"].severity,
+        "/template/engine",
+        "This letter is a Jinja2 template, and those are not allowed here.",
+        "Ask an administrator to allow Jinja2, or set `engine` to placeholders.",
+    )
+
+
 def problem_issue(problem: Problem, pointer: str, entry: str | None = None) -> Issue:
     """A fault in a template's source as an issue."""
     code = "unknown-placeholder" if problem.kind is ProblemKind.UNKNOWN_NAME else "bad-template"

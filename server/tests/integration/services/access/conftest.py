@@ -30,13 +30,18 @@ from app.mailer.services.build_version import (
     record_validation,
 )
 from app.mailer.services.email_report import Post, email_report
+from app.mailer.services.evidence import RecordOffice, export_evidence
 from app.mailer.services.import_campaign import Imported, import_campaign
 from app.mailer.services.list_campaigns import list_campaigns
+from app.mailer.services.open_reviews import open_reviews
 from app.mailer.services.prepare import Prepared
 from app.mailer.services.queue_campaign import queue_campaign
-from app.mailer.services.report import campaign_report, job_rows
-from app.mailer.services.review import Selection, decide, open_reviews, resolve
+from app.mailer.services.report import campaign_report, campaign_summary, job_rows
+from app.mailer.services.rest_export import rest_rows
+from app.mailer.services.review import Selection, decide, resolve
 from app.mailer.services.send_campaign import rehearse_sending, send_campaign
+from app.mailer.services.verify_audit import verify_audit
+from tests.integration.services.confinement import no_confined_files
 from tests.integration.services.sending.house import START, House, letter, make_house
 from tests.servers.smtp import SmtpServer
 
@@ -73,6 +78,7 @@ class Estate:
         return Workshop(
             sessions=house.sessions,
             files_of=DiskCampaignFiles,
+            confined_files=no_confined_files,
             pdf_text=pdf_text,
             archive=ZipArchiver(),
             blobs=house.blobs,
@@ -104,6 +110,8 @@ class Estate:
         quiet: dict[str, Any] = {"limit": None, "on_start": lambda _: None}
         box = SentBox(house.sessions, house.blobs, house.clock, house.box, self._connect)  # type: ignore[arg-type]
         post = Post(house.sessions, house.sessions, house.clock, house.box, self._connect)
+
+        office = RecordOffice(house.sessions, house.sessions, house.blobs, house.clock, "test")
 
         def within(call: Callable[..., Any], *given: Any, **options: Any) -> Call:
             return lambda actor: self._in_session(
@@ -152,6 +160,16 @@ class Estate:
                 campaign_report, campaign, version_id=version, include_jobs=True, now=START
             ),
             "job_rows": within(job_rows, campaign, version_id=version),
+            "campaign_summary": within(campaign_summary, campaign, version_id=None, now=START),
+            "rest_rows": lambda actor: self._in_session(
+                lambda session: iter(rest_rows(session, actor, campaign, version_id=version).rows)
+            ),
+            "verify_audit": within(verify_audit),
+            "export_evidence": lambda actor: list(
+                export_evidence(
+                    office, actor, campaign, version_id=version, with_messages=False
+                ).pieces
+            ),
             "open_reviews": within(open_reviews, campaign, version_id=version),
             "import_campaign": within(
                 import_campaign,
@@ -202,7 +220,7 @@ class Estate:
             )
         for event in (Event.RETRY, Event.CANCEL, Event.ASSUME_SENT, Event.RESEND):
             found[f"resolve {event.value}"] = within(
-                resolve, campaign, entry_ids=None, event=event, box=house.box, **decision
+                resolve, campaign, selection=Selection(), event=event, box=house.box, **decision
             )
         return found
 

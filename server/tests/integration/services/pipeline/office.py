@@ -24,6 +24,7 @@ from app.mailer.domain.campaign import Campaign
 from app.mailer.domain.mime.frame import Frame
 from app.mailer.services.build_version import Workshop, build_version, prepare_version
 from app.mailer.services.import_campaign import Imported, import_campaign, stored_campaign
+from tests.integration.services.confinement import no_confined_files
 from tests.integration.services.pipeline.desk import NOW, Desk, silent
 
 
@@ -46,6 +47,7 @@ class Office:
         return Workshop(
             sessions=self.sessions,
             files_of=DiskCampaignFiles,
+            confined_files=no_confined_files,
             pdf_text=pdf_text,
             archive=ZipArchiver(),
             blobs=self.blobs,
@@ -81,7 +83,8 @@ class Office:
 
     def campaign(self, version_id: UUID) -> Campaign:
         """As it comes out again, secrets in their places."""
-        return stored_campaign(self.version(version_id), self.box)
+        with self.sessions() as session:
+            return stored_campaign(versions.get(session, self.tenant_id, version_id), self.box)
 
     def jobs(self, version_id: UUID) -> Sequence[Job]:
         with self.sessions() as session:

@@ -403,8 +403,19 @@ COMPANY = {
 }
 
 
+#: What a file alone cannot be at fault for: each is caused where the database is, in another test.
+OF_STORED_CAMPAIGNS = {
+    "already-sent",
+    "jinja-not-allowed",
+    "path-outside-roots",
+    "unknown-account",
+    "sender-not-allowed",
+    "private-host",
+}
+
+
 def test_every_code_has_a_case() -> None:
-    assert [case.code for case in CASES] == list(CODES)
+    assert [case.code for case in CASES] == [c for c in CODES if c not in OF_STORED_CAMPAIGNS]
 
 
 MAKERS = {"Issue", "FileFault", "Problem", "add", "_add", "_fail", "_issue", "_constant"}
@@ -463,14 +474,15 @@ def codes_of(issues: list[Issue], code: str) -> bool:
 
 
 def test_every_policy_has_a_case() -> None:
-    assert set(BY_POLICY) == set(POLICY_DEFAULTS)
+    stored = {CODES[code].policy for code in OF_STORED_CAMPAIGNS} - {None}
+    assert set(BY_POLICY) == set(POLICY_DEFAULTS) - stored
 
 
 @pytest.mark.parametrize(
     ("key", "effect"),
     [
         (key, effect)
-        for key in POLICY_DEFAULTS
+        for key in BY_POLICY
         if key not in OF_THE_CAMPAIGN
         for effect in OFFERED.get(key, tuple(STATES))
     ],

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.access.actor import Actor
 from app.access.scopes import Scope
 from app.audit import list_entries
-from app.db.models import AuditEntry, CampaignVersion, Job, Tenant
+from app.db.models import AuditEntry, CampaignVersion, Job, Tenant, WorkflowState
 from app.db.repositories import access, campaigns, jobs, versions
 from app.db.repositories.jobs import NewJob
 from app.db.session import make_engine, session_factory
@@ -49,6 +49,8 @@ class Desk:
             version.config = CONFIG if config is None else config
             version.mode = version.config["campaign"]["mode"]
             version.built_at = NOW
+            # Some of its jobs may stand as if it had been queued.
+            version.workflow_state = WorkflowState.QUEUED
             versions.add(session, self.tenant_id, version)
             jobs.add_all(session, self.tenant_id, self.campaign_id, version.id, new)
             session.commit()

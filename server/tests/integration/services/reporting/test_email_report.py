@@ -11,7 +11,7 @@ from email.message import EmailMessage
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, inspect
 
 from app.access.scopes import Scope
 from app.db.repositories import campaigns
@@ -131,7 +131,9 @@ def test_the_report_goes_to_everybody_named(
     assert line["to"] == "'=x@example.org"
 
     after = desk.jobs(version_id)["e0"]
-    columns = [column.key for column in type(after).__table__.columns]
+    loaded = set(inspect(after).dict)
+    columns = [column.key for column in type(after).__table__.columns if column.key in loaded]
+    assert "send_status" in columns
     assert [getattr(after, c) for c in columns] == [getattr(before, c) for c in columns]
     (entry,) = desk.audit()
     assert (entry.action, entry.object_type) == ("report.emailed", "campaign")

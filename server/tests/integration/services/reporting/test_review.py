@@ -18,14 +18,8 @@ from app.mailer.domain.delivery.job import Decision, Event, ImapStatus, SendStat
 from app.mailer.domain.delivery.review import Refused
 from app.mailer.domain.errors import AccessDenied, Conflict, MailerError, NotFound
 from app.mailer.domain.issues import EntryState, Issue, Severity
-from app.mailer.services.review import (
-    ReviewPage,
-    Selection,
-    Settled,
-    decide,
-    open_reviews,
-    resolve,
-)
+from app.mailer.services.open_reviews import ReviewPage, open_reviews
+from app.mailer.services.review import Selection, Settled, decide, resolve
 from tests.integration.services.reporting.conftest import CONFIG, NOW, Desk
 
 Make = Callable[..., NewJob]
@@ -79,7 +73,7 @@ def settle(
             desk.actor(Scope.CAMPAIGN_SEND),
             desk.campaign_id,
             version_id=None,
-            entry_ids=entry_ids,
+            selection=Selection(entry_ids),
             event=event,
             reason=reason,
             now=LATER,
@@ -349,7 +343,7 @@ def test_cancelling_everything_takes_what_has_not_left(desk: Desk, sending: UUID
         assert (found[name].worker, found[name].lease_until, found[name].due_at) == (None,) * 3
     assert found["committing"].send_status is SendStatus.COMMITTING
     # One is on its way still, so the version is not done.
-    assert desk.version(sending).workflow_state is WorkflowState.EDITING
+    assert desk.version(sending).workflow_state is WorkflowState.QUEUED
 
 
 @pytest.mark.parametrize(
@@ -436,7 +430,7 @@ def test_a_move_needs_a_reason_and_the_scope(desk: Desk, sending: UUID) -> None:
             desk.actor(Scope.CAMPAIGN_APPROVE),
             desk.campaign_id,
             version_id=None,
-            entry_ids=["queued"],
+            selection=Selection(["queued"]),
             event=Event.CANCEL,
             reason="x",
             now=NOW,

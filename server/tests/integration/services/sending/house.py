@@ -35,6 +35,7 @@ from app.mailer.services.import_campaign import Imported, import_campaign
 from app.mailer.services.queue_campaign import Queued, queue_campaign
 from app.mailer.services.send_campaign import Outbox, SendReport, send_campaign
 from app.mailer.services.server_access import SmtpOverrides
+from tests.integration.services.confinement import no_confined_files
 from tests.servers.smtp import SmtpServer
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -93,6 +94,7 @@ class House:
         workshop = Workshop(
             sessions=self.sessions,
             files_of=DiskCampaignFiles,
+            confined_files=no_confined_files,
             pdf_text=pdf_text,
             archive=ZipArchiver(),
             blobs=self.blobs,

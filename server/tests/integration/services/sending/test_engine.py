@@ -25,7 +25,7 @@ from app.mailer.domain.errors import MailerError
 from app.mailer.services import line as line_module
 from app.mailer.services import recovery as recovery_module
 from app.mailer.services.line import LEASE
-from app.mailer.services.review import resolve
+from app.mailer.services.review import Selection, resolve
 from tests.integration.services.sending.house import House, letter, make_house
 from tests.integration.services.sending.world import (
     BEHAVIOURS,
@@ -197,7 +197,7 @@ class Sending(RuleBasedStateMachine):
                     self.house.actor,
                     self.campaign_id,
                     version_id=None,
-                    entry_ids=[f"e{number}"],
+                    selection=Selection([f"e{number}"]),
                     event=event,
                     reason="because",
                     now=self.house.clock.now(),

@@ -5,7 +5,12 @@ import ssl
 
 import pytest
 
-from app.mailer.adapters.connection import certificate_names, explain, verified_tls
+from app.mailer.adapters.connection import (
+    PrivateAddress,
+    certificate_names,
+    explain,
+    verified_tls,
+)
 from app.mailer.ports import Security, ServerAccess
 
 ACCESS = ServerAccess("mail.example.org", 465, Security.TLS, "anna", "geheim", timeout_seconds=12.5)
@@ -18,6 +23,7 @@ ACCESS = ServerAccess("mail.example.org", 465, Security.TLS, "anna", "geheim", t
         (socket.gaierror(socket.EAI_AGAIN, "x"), "name service does not answer", False),
         (UnicodeError("label too long"), "“mail.example.org:465” is not a possible server", True),
         (OverflowError("port"), "not a possible server", True),
+        (PrivateAddress("x"), "“mail.example.org” leads into a private network", True),
         (ConnectionRefusedError(), "mail.example.org:465 refused the connection", True),
         (TimeoutError(), "did not answer within 12.5 seconds", False),
         (ConnectionResetError(), "hung up", False),

@@ -11,7 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.mailer.domain.campaign.shape import read_shape_of
-from app.mailer.domain.campaign.snapshot import with_absolute_paths, with_secrets, without_secrets
+from app.mailer.domain.campaign.snapshot import (
+    resealed,
+    with_absolute_paths,
+    with_secrets,
+    without_secrets,
+)
 
 from .documents import complete, draft
 
@@ -19,7 +24,7 @@ from .documents import complete, draft
 def split(raw: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     campaign, issues = read_shape_of(raw)
     assert campaign is not None, issues
-    return without_secrets(raw, campaign)
+    return without_secrets(raw)
 
 
 SECRET_FIELD = {"name": "pin", "type": "secret"}
@@ -86,7 +91,7 @@ def test_values_of_a_secret_field_come_back(values: list[Any]) -> None:
     campaign, _ = read_shape_of(raw)
     if campaign is None:  # half a character
         return
-    config, secrets = without_secrets(raw, campaign)
+    config, secrets = without_secrets(raw)
     assert with_secrets(config, secrets) == raw
     kept = [each["values"]["pin"] for each in config["entries"]["inline"]]
     assert all(value in (None, "") or str(value).startswith("secret:") for value in kept)
@@ -121,3 +126,139 @@ def test_paths_become_absolute() -> None:
 def test_without_a_base_it_is_the_files_own_folder(raw: dict[str, Any]) -> None:
     found = with_absolute_paths(raw, lambda path: f"/home/{path}")
     assert found["attachments"]["base_path"] == "/home/."
+
+
+# ---------------------------------------------------------------- drafts, and edits of what is kept
+
+
+_anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["server", "smtp", "password", "fields", "entries", "inline", "values", "zip"]
+            ),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=15,
+)
+_drafts = st.dictionaries(
+    st.sampled_from(["server", "attachments", "fields", "global_values", "entries"]), _anything
+)
+
+
+@given(_drafts, _drafts)
+def test_a_draft_of_any_shape_can_be_kept_and_edited(
+    raw: dict[str, Any], edit: dict[str, Any]
+) -> None:
+    config, secrets = without_secrets(raw)
+    assert with_secrets(config, secrets) == raw
+    assert resealed(config, config, secrets) == (config, secrets)
+    resealed(edit, config, secrets)
+
+
+@pytest.mark.parametrize("spelling", ["secret", " Secret", "SECRET "])
+def test_a_field_is_secret_however_its_type_is_spelt(spelling: str) -> None:
+    raw = {"fields": [{"name": "pin", "type": spelling}], "global_values": {"pin": "X7"}}
+    assert "X7" not in json.dumps(without_secrets(raw)[0])
+
+
+SMTP = {"host": "a.example", "password": "X7"}
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({}, True),
+        ({"host": "A.example"}, True),
+        ({"username": "other"}, True),
+        ({"port": 2525}, True),
+        ({"host": "b.example"}, False),
+        ({"host": ""}, False),
+        ({"host": 7}, False),
+        ({"security": "plain"}, False),
+        ({"security": "odd"}, False),
+    ],
+)
+def test_a_password_stays_with_its_server(change: dict[str, Any], kept: bool) -> None:
+    config, secrets = without_secrets({"server": {"smtp": SMTP}})
+    edit = {"server": {"smtp": {**config["server"]["smtp"], **change}}}
+    after, left = resealed(edit, config, secrets)
+    assert ("password" in after["server"]["smtp"]) is kept
+    assert left == ({"/server/smtp/password": "X7"} if kept else {})
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        (("server", "imap"), "password"),
+        (("attachments", "zip"), "password"),
+        (("global_values",), "shown"),
+        (("global_values",), "pin"),
+        (("fields", 0), "default"),
+        (("entries", "inline", 0, "values"), "pin"),
+    ],
+)
+@pytest.mark.parametrize("mark", ["/server/smtp/password", "/fields/0/default", "/nowhere"])
+def test_a_mark_goes_nowhere_but_to_its_like(
+    path: tuple[str | int, ...], key: str, mark: str
+) -> None:
+    config, secrets = without_secrets(
+        {
+            "server": {"smtp": SMTP, "imap": {"host": "a.example"}},
+            "fields": [{**SECRET_FIELD, "default": "D"}],
+            "global_values": {},
+            "attachments": {"zip": {}},
+            "entries": {"inline": [{"values": {}}]},
+        }
+    )
+    edit = copy.deepcopy(config)
+    holder: Any = edit
+    for step in path:
+        holder = holder[step]
+    holder[key] = f"secret:{mark}"
+    after, left = resealed(edit, config, secrets)
+    holder = after
+    for step in path:
+        holder = holder[step]
+    stays = (path, mark) == (("fields", 0), "/fields/0/default")
+    assert (key in holder) is stays
+    assert left == {
+        pointer: value
+        for pointer, value in secrets.items()
+        if stays or path != ("fields", 0) or pointer != "/fields/0/default"
+    }
+
+
+def test_a_mark_without_a_secret_here_stays_in_its_place() -> None:
+    config = {"server": {"smtp": {"host": "a.example", "password": "secret:/server/smtp/password"}}}
+    assert resealed(config, config, {}) == (config, {})
+    moved = {"server": {"smtp": {**config["server"]["smtp"], "host": "b.example"}}}
+    assert resealed(moved, config, {})[0] == {"server": {"smtp": {"host": "b.example"}}}
+
+
+def test_secrets_follow_fields_and_entries_that_move() -> None:
+    raw = {
+        "fields": [{"name": "a"}, {**SECRET_FIELD, "default": "D"}],
+        "entries": {"inline": [{"values": {"pin": "0"}}, {"values": {"pin": "1"}}]},
+    }
+    config, secrets = without_secrets(raw)
+    edit = copy.deepcopy(config)
+    edit["fields"].reverse()
+    del edit["entries"]["inline"][0]
+    after, left = resealed(edit, config, secrets)
+    assert left == {"/fields/0/default": "D", "/entries/inline/0/values/pin": "1"}
+    assert with_secrets(after, left) == {
+        "fields": [{**SECRET_FIELD, "default": "D"}, {"name": "a"}],
+        "entries": {"inline": [{"values": {"pin": "1"}}]},
+    }
+
+
+def test_a_field_that_is_no_secret_any_more_keeps_its_values_sealed() -> None:
+    raw = {"fields": [SECRET_FIELD], "global_values": {"pin": "X7"}}
+    config, secrets = without_secrets(raw)
+    edit = {**config, "fields": [{"name": "pin", "type": "string"}]}
+    assert resealed(edit, config, secrets) == (edit, {"/global_values/pin": "X7"})

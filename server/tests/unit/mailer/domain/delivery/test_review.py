@@ -16,6 +16,7 @@ from app.mailer.domain.delivery.review import (
     PERSONS_EVENTS,
     Refused,
     Standing,
+    allowed_actions,
     why_not_decided,
     why_not_moved,
 )
@@ -89,3 +90,41 @@ def test_a_refusal_names_every_entry_with_its_reason() -> None:
         "Nothing was done: these entries cannot be accepted: a, c (it is blocked); b (it is ready)."
     )
     assert refused.refused == {"a": "it is blocked", "b": "it is ready", "c": "it is blocked"}
+
+
+@pytest.mark.parametrize(
+    ("standing", "actions"),
+    [
+        (job(), {Decision.ACCEPT, Decision.EXCLUDE}),
+        (job(decision=Decision.ACCEPT), {Decision.EXCLUDE}),
+        (job(EntryState.READY), {Decision.EXCLUDE}),
+        (job(EntryState.READY, decision=Decision.EXCLUDE), {Decision.ACCEPT}),
+        (job(EntryState.BLOCKED), set()),
+        (job(EntryState.READY, SendStatus.QUEUED), {Event.CANCEL}),
+        (job(EntryState.READY, SendStatus.FAILED), {Event.RETRY}),
+        (job(EntryState.READY, SendStatus.FAILED, sent_elsewhere=True), set()),
+        (job(EntryState.READY, SendStatus.IN_DOUBT), {Event.ASSUME_SENT, Event.RESEND}),
+        (
+            job(EntryState.READY, SendStatus.IN_DOUBT, sent_elsewhere=True),
+            {Event.ASSUME_SENT},
+        ),
+        (job(EntryState.READY, SendStatus.COMMITTING), set()),
+        (job(EntryState.READY, SendStatus.SENT), set()),
+    ],
+)
+def test_what_can_be_done_now(standing: Standing, actions: set[Decision | Event]) -> None:
+    assert set(allowed_actions(standing)) == actions
+
+
+def test_what_is_offered_is_never_refused() -> None:
+    for build, send, decision, elsewhere in itertools.product(
+        EntryState, SendStatus, [None, *Decision], [False, True]
+    ):
+        standing = job(build, send, decision, sent_elsewhere=elsewhere)
+        for action in allowed_actions(standing):
+            why = (
+                why_not_decided(standing, action)
+                if isinstance(action, Decision)
+                else why_not_moved(standing, action)
+            )
+            assert why is None

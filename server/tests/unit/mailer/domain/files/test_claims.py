@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from app.mailer.domain.files.claims import Claims
+from app.mailer.domain.files.claims import Claims, FileUse
 from app.mailer.domain.files.stat import FileStat
 from app.mailer.domain.issues import Issue, Severity
 
@@ -94,3 +94,26 @@ def test_a_file_of_a_secret_name_is_not_named() -> None:
         'A personal file is also taken by "b".',
         'A personal file is also taken by "a".',
     ]
+
+
+def test_each_file_is_told_with_its_takers() -> None:
+    claims = Claims()
+    claims.take("ada", "1.pdf", personal=True)
+    claims.take("ada", "all.pdf", personal=False)
+    claims.take("bob", "all.pdf", personal=False)
+    claims.take("bob", "7788.pdf", personal=True, confidential=True)
+    listed = files("1.pdf", "7788.pdf", "all.pdf", "known.pdf", "left.pdf")
+    assert list(claims.uses(listed, forgettable={"left.pdf"})) == [
+        FileUse("1.pdf", 1, 1, ("ada",), True),
+        FileUse("•••", 1, 1, ("bob",), True),
+        FileUse("all.pdf", 1, 2, ("ada", "bob"), False),
+        FileUse("left.pdf", 1, 0, (), False),
+    ]
+
+
+def test_only_the_first_takers_are_named() -> None:
+    claims = Claims()
+    for number in range(1000):
+        claims.take(f"e{number}", "all.pdf", personal=False)
+    (use,) = claims.uses(files("all.pdf"), forgettable=())
+    assert (use.takers, use.first_takers) == (1000, tuple(f"e{number}" for number in range(10)))

@@ -1,0 +1,34 @@
+"""Kinds of text that requests hold."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+
+#: No control character; half a surrogate pair, which no database takes, does not fit it either.
+_VISIBLE = r"[^\x00-\x1f\x7f]"
+_INK = r"[^\s\x00-\x1f\x7f]"
+
+#: One line for people, with something to see at both ends.
+Line = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200, pattern=rf"^{_INK}({_VISIBLE}*{_INK})?$"),
+]
+#: A mail address, as long as one can be.
+Address = Annotated[str, StringConstraints(min_length=3, max_length=254, pattern=rf"^{_INK}+$")]
+#: What somebody types to prove who he is.
+Typed = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=1024, pattern=rf"^{_VISIBLE}+$"),
+    Field(examples=["correct horse battery staple"]),
+]
+#: One scope or family; which there are, GET /admin/scopes tells.
+ScopeText = Annotated[
+    str, StringConstraints(min_length=1, max_length=60, pattern=r"^(\*|[a-z]+:(\*|[a-z-]+))$")
+]
+
+
+def unsent() -> Any:
+    """The default of a member that may be left out, but not be null: `model_fields_set` tells."""
+    return None

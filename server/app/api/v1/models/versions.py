@@ -1,0 +1,251 @@
+"""What the API takes and says of versions."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
+
+from app.api.conditions import etag_of
+from app.api.errors import IssueOut
+from app.db.models import VersionApproval
+from app.mailer.domain.campaign.diff import Kind
+from app.mailer.domain.delivery.approval import Approval
+from app.mailer.domain.issues import EntryState
+from app.mailer.domain.letters.partial import Section
+from app.mailer.domain.version import WorkflowState
+from app.mailer.services.version_view import VersionView
+
+_EDITOR_STATE_CHARACTERS = 200_000
+
+#: A word for a place in the editor; the editor's own business, so any short one will do.
+Place = Annotated[str, StringConstraints(max_length=40, pattern=r"^[!-~]+$")]
+#: Why somebody did it, for whoever reads the record of it.
+Reason = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00-\x08\x0e-\x1f\x7f]*$")]
+_FLOW = "Way through the editor: `create`, `review`, `send`, `manual`, `json`, …"
+_STEP = "Step of it: `basics`, `sender`, `fields`, `recipients`, `template`, `attachments`, …"
+
+
+def _storable(state: dict[str, Any] | None) -> dict[str, Any] | None:
+    try:
+        text = json.dumps(state, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except (ValueError, RecursionError):
+        raise ValueError("holds a number or a character that cannot be stored") from None
+    if len(text) > _EDITOR_STATE_CHARACTERS:
+        raise ValueError(f"has more than {_EDITOR_STATE_CHARACTERS} characters")
+    if "\\u0000" in text:
+        raise ValueError("holds a NUL")
+    return state
+
+
+class StepIn(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"current_flow": "create", "current_step": "sender"}]},
+    )
+
+    current_flow: Place | None = Field(default=None, description=_FLOW)
+    current_step: Place | None = Field(default=None, description=_STEP)
+
+
+class AutosaveIn(StepIn):
+    """What the editor has right now; what is left out stays as it is."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "campaign_json": {
+                        "version": "1.0",
+                        "campaign": {"id": "spring", "name": "Spring", "mode": "draft"},
+                    },
+                    "current_flow": "create",
+                    "current_step": "recipients",
+                    "is_complete": False,
+                }
+            ]
+        },
+    )
+
+    campaign_json: dict[str, Any] | None = Field(
+        default=None,
+        description="The campaign file as far as it is written; it need not be valid yet. Where "
+        "`secret:/…` stands, the secret that is stored stays",
+    )
+    is_complete: StrictBool | None = None
+    editor_state: Annotated[dict[str, Any] | None, AfterValidator(_storable)] = Field(
+        default=None, description="Whatever the editor wants to find again"
+    )
+
+
+class VersionIn(AutosaveIn):
+    """A version as it is to be."""
+
+    campaign_json: dict[str, Any]
+
+
+class SectionIn(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"section": "recipients"}]}
+    )
+
+    section: Section
+
+
+class SectionOut(BaseModel):
+    """What was found in a section."""
+
+    section: Section
+    valid: bool = Field(description="Nothing in it blocks")
+    issues: list[IssueOut]
+
+
+class LockIn(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"force": False}]})
+
+    force: StrictBool = Field(
+        default=False, description="Also where it is somebody else's: needs `campaign:approve`"
+    )
+
+
+class ApproveIn(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"reason": "Looked at all of them."}]}
+    )
+
+    reason: Reason = ""
+    messages_sha256: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        max_length=64,
+        description="Approve only if these still are the messages (of the list of approvals)",
+    )
+
+
+class WithdrawIn(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"reason": "A wrong date."}]}
+    )
+
+    reason: Annotated[Reason, StringConstraints(min_length=1)]
+
+
+class ApprovalOut(BaseModel):
+    """Somebody's yes to exactly these messages."""
+
+    id: UUID
+    messages_sha256: str = Field(description="Over the hashes of all messages that may be queued")
+    message_count: int
+    approved_by: str
+    reason: str
+    approved_at: datetime
+    voided_at: datetime | None = Field(description="Since when it counts no more")
+    void_reason: str | None
+
+    @classmethod
+    def of(cls, approval: VersionApproval) -> ApprovalOut:
+        return cls.model_validate(approval, from_attributes=True)
+
+
+class VersionOut(BaseModel):
+    """A version without its content."""
+
+    id: UUID
+    campaign_id: UUID
+    number: int
+    mode: str = Field(examples=["draft", "test", "send"])
+    workflow_state: WorkflowState
+    current_flow: str | None
+    current_step: str | None
+    is_complete: bool
+    revision: int
+    etag: str = Field(examples=['"r5-1a2b3c4d"'])
+    config_sha256: str
+    source_filename: str | None
+    source_base_path: str | None = Field(
+        description="Where relative paths begin; `uploads:` is the tenant's uploads"
+    )
+    is_confined: bool = Field(description="Reads uploads and what is below FILE_ROOTS alone")
+    autosaved_at: datetime | None
+    published_at: datetime | None
+    locked_at: datetime | None
+    locked_by_user_id: UUID | None
+    locked_by: str | None = Field(description="Who has the edit lock now, null: nobody")
+    validated_at: datetime | None
+    validation_summary: dict[EntryState, int] | None = Field(
+        description="Entries in each state, as the last check or build found them"
+    )
+    built_at: datetime | None
+    created_at: datetime
+    created_by: str
+    edited_at: datetime | None
+    edited_by: str | None
+    approval_needed: Approval
+    approval: ApprovalOut | None = Field(description="The yes that counts")
+    allowed_actions: list[str] = Field(
+        description="What you may do with it now", examples=[["approve", "build", "save_as_next"]]
+    )
+
+    @classmethod
+    def of(cls, view: VersionView) -> VersionOut:
+        version = view.version
+        members = {
+            name: getattr(version, name) for name in cls.model_fields if hasattr(version, name)
+        }
+        return cls(
+            **members,
+            etag=etag_of(version),
+            locked_by=view.locked_by,
+            approval_needed=view.needs_approval,
+            approval=None if view.approval is None else ApprovalOut.of(view.approval),
+            allowed_actions=view.actions,
+        )
+
+
+class VersionDetail(VersionOut):
+    """A version with its content. Where a secret is stored, `secret:` and its place stand."""
+
+    config: dict[str, Any] = Field(description="The campaign file, perhaps not a whole one yet")
+    editor_state: dict[str, Any] | None
+
+
+class ChangeOut(BaseModel):
+    """A place in the file where the two versions differ."""
+
+    pointer: str = Field(examples=["/template/subject"])
+    kind: Kind
+    before: Any
+    after: Any
+
+
+class LetterChangeOut(BaseModel):
+    """An entry whose letter is other, new, or gone; of a built version with its job."""
+
+    entry_id: str
+    kind: Kind
+    before_job_id: UUID | None
+    after_job_id: UUID | None
+    to_display: str
+    subject: str
+
+
+class DiffOut(BaseModel):
+    """What is other in a version than in the one it is compared with."""
+
+    version_id: UUID
+    against_id: UUID
+    config: list[ChangeOut]
+    config_truncated: bool = Field(description="There are more changes than are listed")
+    basis: str = Field(
+        description="`jobs`: both are built, and letters are compared by what is in them. "
+        "`entries`: the recipients in the files are; those of tables are not",
+        examples=["jobs"],
+    )
+    counts: dict[Kind, int] = Field(description="Letters added, removed and changed")
+    letters: list[LetterChangeOut]
+    next_cursor: str | None

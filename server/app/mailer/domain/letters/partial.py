@@ -1,0 +1,149 @@
+"""Checking one section of a campaign that somebody is still writing.
+
+Only what concerns the section is said, and nothing that is missing elsewhere stands in the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from enum import StrEnum
+from itertools import islice
+from typing import Any
+
+from app.mailer.domain.campaign import Campaign, EntrySpec
+from app.mailer.domain.campaign.check import check_campaign
+from app.mailer.domain.campaign.shape import read_shape_of
+from app.mailer.domain.codes import CODES
+from app.mailer.domain.entries.entry import check_ids, entries_from_inline
+from app.mailer.domain.issues import Issue
+from app.mailer.domain.letters.check import check_letter
+from app.mailer.domain.letters.compiled import CompiledCampaign, TemplateTexts
+from app.mailer.domain.letters.compiling import compile_campaign, jinja_not_allowed
+
+#: Recipients written in the file that are looked at while it is edited; validating takes them all.
+MAX_ENTRIES = 1000
+
+
+class Section(StrEnum):
+    """The parts of a campaign as an editor shows them."""
+
+    BASICS = "basics"
+    SENDER = "sender"
+    FIELDS = "fields"
+    RECIPIENTS = "recipients"
+    TEMPLATE = "template"
+    ATTACHMENTS = "attachments"
+    SERVER = "server"
+    DELIVERY = "delivery"
+    POLICY = "policy"
+    ALL = "all"
+
+
+_SENDER = ("/recipients/from", "/recipients/reply_to", "/recipients/combine/reply_to")
+_PLACES: Mapping[Section, tuple[str, ...]] = {
+    Section.BASICS: ("/version", "/campaign"),
+    Section.SENDER: _SENDER,
+    Section.FIELDS: ("/fields", "/global_values"),
+    Section.RECIPIENTS: ("/recipients", "/entries"),
+    Section.TEMPLATE: ("/template",),
+    Section.ATTACHMENTS: ("/attachments",),
+    Section.SERVER: ("/server",),
+    Section.DELIVERY: ("/delivery",),
+    Section.POLICY: ("/validation_policy",),
+}
+#: What an entry lacks may be the fault of another section, which says it there.
+_OF_ENTRIES = frozenset({Section.RECIPIENTS, Section.ALL})
+
+
+def check_section(
+    config: Mapping[str, Any],
+    section: Section,
+    *,
+    time_zones: Collection[str] | None,
+    jinja_allowed: bool,
+) -> list[Issue]:
+    """What is wrong in a section of a draft, secrets in their places; no file is opened.
+
+    Of recipients in a table nothing is said, of those in the file the first `MAX_ENTRIES` are
+    looked at.
+    """
+    _campaign, issues = read_shape_of(config)
+    found = [issue for issue in issues if _concerns(issue.pointer, section)]
+    sound = _sound_part(config, issues)
+    campaign, left = read_shape_of(sound)
+    if campaign is None or left:
+        return found
+    broken = tuple(f"/{key}" for key in config if key not in sound)
+    for issue in _findings(campaign, section, time_zones, jinja_allowed):
+        # A section that cannot be read was left out, and what only that causes is no fault.
+        if issue.pointer.startswith(broken) or not _concerns(issue.pointer, section):
+            continue
+        if "/fields" in broken and issue.code in ("unknown-field", "unknown-placeholder"):
+            continue
+        found.append(issue)
+    return found
+
+
+def _concerns(pointer: str, section: Section) -> bool:
+    if section is Section.ALL:
+        return True
+    if section is Section.RECIPIENTS and pointer.startswith(_SENDER):
+        return False
+    # What is wrong with the file as a whole concerns everybody.
+    return pointer == "" or any(
+        pointer == place or pointer.startswith(f"{place}/") for place in _PLACES[section]
+    )
+
+
+def _sound_part(config: Mapping[str, Any], issues: list[Issue]) -> dict[str, Any]:
+    """The file without the sections that cannot be read, and with what every file must have."""
+    broken = {issue.pointer.split("/")[1] for issue in issues if issue.pointer}
+    sound = {key: value for key, value in config.items() if key not in broken}
+    sound["version"] = "1.0"
+    sound.setdefault("campaign", {"id": "draft", "name": "Draft", "mode": "draft"})
+    return sound
+
+
+def _findings(
+    campaign: Campaign,
+    section: Section,
+    time_zones: Collection[str] | None,
+    jinja_allowed: bool,
+) -> Iterator[Issue]:
+    readable = jinja_allowed or campaign.template.engine != "jinja2"
+    template = campaign.template
+    parts = (template.subject, template.text, template.html) if readable else (None, None, None)
+    texts = TemplateTexts(*(part if isinstance(part, str) else None for part in parts))
+    compiled = compile_campaign(campaign, texts)
+    yield from compiled.judge(check_campaign(campaign, time_zones=time_zones))
+    yield from compiled.issues
+    if not readable:
+        yield jinja_not_allowed()
+    if section in _OF_ENTRIES and template.engine == "placeholders":
+        yield from _of_entries(compiled, campaign)
+    inline = campaign.entries.inline
+    own_senders = bool(inline) and all(entry.get("from") for entry in inline)
+    if section is Section.SENDER and campaign.recipients.from_ is None and not own_senders:
+        yield Issue(
+            "invalid-sender",
+            CODES["invalid-sender"].severity,
+            "/recipients/from",
+            "There is no sender.",
+            "Fill in `recipients.from`.",
+        )
+
+
+def _of_entries(compiled: CompiledCampaign, campaign: Campaign) -> Iterator[Issue]:
+    specs: list[EntrySpec] = list(islice(campaign.entries.inline, MAX_ENTRIES))
+    entries = list(entries_from_inline(specs, compiled.local_fields))
+    check_ids(entries)
+    for entry in entries:
+        yield from check_letter(compiled, entry).issues
+    if not entries and campaign.entries.source is None:
+        yield Issue(
+            "no-entries",
+            CODES["no-entries"].severity,
+            "/entries",
+            "The campaign has no recipients.",
+            "Add entries under `entries.inline`, or a table under `entries.source`.",
+        )

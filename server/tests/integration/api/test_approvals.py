@@ -1,0 +1,209 @@
+"""Approving a version: who may, to what, and when it counts no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.db.models import Tenant
+from app.mailer.domain.delivery.approval import Approval
+from tests.integration.api.conftest import Api
+from tests.integration.api.drafts import Draft, begin, built, person
+from tests.integration.api.letters import V1
+from tests.integration.services.pipeline.desk import document, entry
+
+SEND: dict[str, Any] = {
+    "campaign": {"id": "cards", "name": "Cards", "mode": "send"},
+    "server": {"smtp": {"host": "localhost"}},
+    # e1 and e2 go to the same address, so somebody has to decide.
+    "entries": {
+        "inline": [entry(0), entry(1, to=["x@example.org"]), entry(2, to=["x@example.org"])]
+    },
+}
+
+
+def ask_for(api: Api, approval: Approval) -> None:
+    with api.program.sessions() as session:
+        tenant = session.get(Tenant, api.acme_id)
+        assert tenant is not None
+        tenant.approval = approval
+        session.commit()
+
+
+@pytest.fixture
+def draft(api: Api) -> Draft:
+    """Ada's version, built by a program."""
+    made = begin(person(api, "ada"))
+    made.autosave(document(**SEND))
+    return built(api, made)
+
+
+def queue(draft: Draft, status: int = 200, **more: Any) -> Any:
+    body = {"version_id": draft.id, **more}
+    answer = draft.client.post(f"{V1}/campaigns/{draft.campaign_id}/queue", json=body)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def decide(draft: Draft, decision: str, *entries: str) -> None:
+    answer = draft.client.post(
+        f"{V1}/campaigns/{draft.campaign_id}/jobs/decisions",
+        json={
+            "version_id": draft.id,
+            "entry_ids": list(entries),
+            "decision": decision,
+            "reason": "so",
+        },
+    )
+    assert answer.status_code == 200, answer.text
+
+
+def approvals(draft: Draft) -> list[Any]:
+    answer = draft.client.get(f"{draft.url}/approvals")
+    assert answer.status_code == 200
+    found: list[Any] = answer.json()["items"]
+    return found
+
+
+def test_without_a_rule_nobody_has_to_approve(draft: Draft) -> None:
+    shown = draft.get()
+    assert (shown["approval_needed"], shown["approval"]) == ("none", None)
+    assert "queue" in shown["allowed_actions"]
+    assert queue(draft)["queued"] == 1
+
+
+@pytest.mark.parametrize("by", ["tenant", "campaign"])
+def test_where_the_rule_asks_for_it_nothing_leaves_unapproved(
+    api: Api, draft: Draft, by: str
+) -> None:
+    if by == "tenant":
+        ask_for(api, Approval.REQUIRED)
+    else:
+        url = f"{V1}/campaigns/{draft.campaign_id}"
+        assert draft.client.patch(url, json={"approval": "required"}).status_code == 200
+    assert "queue" not in draft.get()["allowed_actions"]
+    assert "approved before" in queue(draft, 409)["detail"]
+    assert queue(draft, dry_run=True)["queued"] == 1
+    made = draft.post("approve", {"reason": "looked"})
+    assert (made["message_count"], made["reason"], made["voided_at"]) == (1, "looked", None)
+    shown = draft.get()
+    assert (shown["workflow_state"], shown["approval"]["id"]) == ("approved", made["id"])
+    assert {"queue", "withdraw"} <= set(shown["allowed_actions"])
+    assert queue(draft)["queued"] == 1
+    # What was approved is approved also while it is sent.
+    assert draft.get()["approval"]["id"] == made["id"]
+
+
+def test_the_stricter_rule_holds(api: Api, draft: Draft) -> None:
+    ask_for(api, Approval.TWO_PERSON)
+    url = f"{V1}/campaigns/{draft.campaign_id}"
+    draft.client.patch(url, json={"approval": "none"})
+    assert draft.get()["approval_needed"] == "two_person"
+
+
+def test_a_second_person_is_none_of_the_authors(api: Api, draft: Draft) -> None:
+    draft.post("approve")
+    ask_for(api, Approval.TWO_PERSON)
+    # Her yes counts no more, and she cannot give another one: by no key of hers.
+    assert draft.get()["approval"] is None
+    assert "only by people who wrote" in queue(draft, 409)["detail"]
+    made = draft.client.post("/api/v1/admin/api-keys", json={"name": "k", "scopes": ["*"]})
+    for key in (draft.client.headers["X-API-Key"], made.json()["api_key"]):
+        answer = api.anonymous.post(f"{draft.url}/approve", headers={"X-API-Key": key})
+        assert answer.status_code == 403
+    assert "approve" not in draft.get()["allowed_actions"]
+    bob = draft.by(person(api, "bob"))
+    assert "approve" in bob.get()["allowed_actions"]
+    bob.post("approve")
+    assert queue(draft)["queued"] == 1
+
+
+def test_whoever_wrote_an_earlier_version_is_an_author_of_the_next(api: Api, draft: Draft) -> None:
+    ask_for(api, Approval.TWO_PERSON)
+    bob = draft.by(person(api, "bob"))
+    made = bob.put({**draft.get()["config"], "x-note": "a comma"}, 201)
+    after = Draft(draft.client, draft.campaign_id, made["id"])
+    built(api, after)
+    after.post("approve", None, 403)
+    after.by(bob.client).post("approve", None, 403)
+    after.by(person(api, "eve")).post("approve")
+
+
+def test_approving_needs_its_scope(api: Api, draft: Draft) -> None:
+    other = api.client("campaign:read", "campaign:write", "campaign:build", "campaign:send")
+    draft.by(other).post("approve", None, 403)
+    draft.by(other).post("withdraw-approval", {"reason": "x"}, 403)
+
+
+def test_a_new_build_makes_it_void(api: Api, draft: Draft) -> None:
+    ask_for(api, Approval.REQUIRED)
+    draft.post("approve")
+    built(api, draft)
+    shown = draft.get()
+    assert (shown["workflow_state"], shown["approval"]) == ("built", None)
+    (old,) = approvals(draft)
+    assert old["voided_at"] is not None
+    assert "built again" in old["void_reason"]
+    queue(draft, 409)
+
+
+@pytest.mark.parametrize(("decision", "entry_id"), [("accept", "e1"), ("exclude", "e0")])
+def test_a_decision_that_changes_what_is_sent_makes_it_void(
+    api: Api, draft: Draft, decision: str, entry_id: str
+) -> None:
+    ask_for(api, Approval.REQUIRED)
+    decide(draft, "accept", "e2")
+    draft.post("approve")
+    decide(draft, decision, entry_id)
+    assert draft.get()["approval"] is None
+    queue(draft, 409)
+
+
+def test_a_decision_that_changes_nothing_leaves_it(api: Api, draft: Draft) -> None:
+    ask_for(api, Approval.REQUIRED)
+    draft.post("approve")
+    # It would not have been sent anyway.
+    decide(draft, "exclude", "e1")
+    assert draft.get()["workflow_state"] == "approved"
+    assert queue(draft)["queued"] == 1
+
+
+def test_what_is_accepted_after_the_queueing_needs_a_new_yes(api: Api, draft: Draft) -> None:
+    ask_for(api, Approval.REQUIRED)
+    draft.post("approve")
+    assert queue(draft)["queued"] == 1
+    decide(draft, "accept", "e1")
+    assert draft.get()["workflow_state"] == "queued"
+    queue(draft, 409)
+    assert draft.post("approve")["message_count"] == 2
+    assert queue(draft)["queued"] == 1
+
+
+def test_a_yes_is_taken_back(api: Api, draft: Draft) -> None:
+    ask_for(api, Approval.REQUIRED)
+    draft.post("withdraw-approval", {"reason": "x"}, 409)
+    draft.post("approve")
+    draft.post("withdraw-approval", {"reason": ""}, 422)
+    shown = draft.post("withdraw-approval", {"reason": "A wrong date."})
+    assert (shown["workflow_state"], shown["approval"]) == ("built", None)
+    assert approvals(draft)[0]["void_reason"] == "A wrong date."
+    queue(draft, 409)
+
+
+def test_only_what_was_looked_at_is_approved(api: Api, draft: Draft) -> None:
+    digest = draft.post("approve")["messages_sha256"]
+    decide(draft, "accept", "e1")
+    draft.post("approve", {"messages_sha256": digest}, 409)
+    now = draft.post("approve")["messages_sha256"]
+    assert now != digest
+    draft.post("approve", {"messages_sha256": now})
+
+
+def test_there_must_be_something_to_approve(api: Api, tmp_path: Path) -> None:
+    made = begin(person(api, "ada"))
+    made.post("approve", None, 409)
+    made.autosave(document(entries={"inline": [entry(to=["nobody"])]}))
+    built(api, made)
+    assert "no message" in made.post("approve", None, 409)["detail"]

@@ -1,0 +1,168 @@
+"""Queue, pause, resume and cancel a campaign, and file its copies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from app.audit import log
+from app.db.models import AuditEntry, Job
+from app.mailer.domain.delivery.job import ImapStatus, SendStatus
+from tests.integration.api.conftest import Api
+from tests.integration.api.letters import Letters, build, by, system
+from tests.integration.api.work import watched
+from tests.servers.smtp import SmtpServer
+
+
+@pytest.fixture
+def letters(api: Api, tmp_path: Path, smtp_server: SmtpServer) -> Letters:
+    """Three letters that could be queued."""
+    return build(api, tmp_path, 3, **by(smtp_server.port))
+
+
+def _audited(letters: Letters, action: str) -> AuditEntry:
+    with letters.api.program.reading() as session:
+        entries = log.list_entries(session, system(letters.api))
+    (found,) = [each for each in entries if each.action == action]
+    return found
+
+
+def _set(letters: Letters, entry_id: str, **values: Any) -> None:
+    with letters.api.program.sessions() as session:
+        session.execute(update(Job).where(Job.entry_id == entry_id).values(**values))
+        session.commit()
+
+
+def test_queueing_counts_and_a_dry_run_changes_nothing(letters: Letters) -> None:
+    rehearsed = letters.post("queue", {"dry_run": True})
+    assert (rehearsed["queued"], rehearsed["dry_run"]) == (3, True)
+    assert letters.statuses() == ["unqueued"] * 3
+    queued = letters.post("queue", {"version_id": str(letters.version_id)})
+    assert (queued["queued"], queued["already_queued"]) == (3, 0)
+    assert letters.statuses() == ["queued"] * 3
+    assert letters.post("queue")["already_queued"] == 3
+    assert _audited_last(letters, "campaign.queued").details["queued"] == 0
+
+
+def _audited_last(letters: Letters, action: str) -> AuditEntry:
+    with letters.api.program.reading() as session:
+        entries = log.list_entries(session, system(letters.api))
+    return next(each for each in entries if each.action == action)
+
+
+def test_what_cannot_be_queued_is_409_and_what_is_not_there_404(
+    letters: Letters, tmp_path: Path
+) -> None:
+    draft = build(letters.api, tmp_path, 1)
+    assert "draft" in draft.post("queue", status=409)["detail"]
+    other = letters.api.rival.post(f"{letters.url}/queue")
+    assert other.status_code == 404
+    assert letters.api.client("campaign:write").post(f"{letters.url}/queue").status_code == 403
+
+
+def test_a_paused_campaign_sends_nothing_until_it_is_resumed(
+    letters: Letters, smtp_server: SmtpServer
+) -> None:
+    letters.post("queue")
+    paused = letters.post("pause", {"reason": "Wrong figures."})
+    assert (paused["is_paused"], paused["paused_by"]) == (True, "test")
+    assert paused["reason"] == "Wrong figures."
+    report = letters.send()
+    assert report.stopped is not None
+    assert "paused by test" in report.stopped
+    assert "Wrong figures." in report.stopped
+    assert report.has_findings
+    assert letters.statuses() == ["queued"] * 3
+    assert smtp_server.messages == []
+
+    again = letters.post("pause", status=409)
+    assert "paused by test" in again["detail"]
+    assert letters.post("resume")["is_paused"] is False
+    assert "not paused" in letters.post("resume", status=409)["detail"]
+    assert letters.send().stopped is None
+    assert letters.statuses() == ["sent"] * 3
+    entry = _audited(letters, "campaign.paused")
+    assert (entry.actor_name, entry.details["reason"]) == ("test", "Wrong figures.")
+    assert _audited(letters, "campaign.resumed").details["reason"] == "Wrong figures."
+
+
+def test_cancelling_stops_what_has_not_left(letters: Letters, smtp_server: SmtpServer) -> None:
+    letters.post("queue")
+    letters.send(limit=1)
+    _set(letters, "e1", send_status=SendStatus.COMMITTING)
+    cancelled = letters.post("cancel", {"reason": "No more."})
+    assert {name: cancelled[name] for name in ("cancelled", "leaving", "sent", "in_doubt")} == {
+        "cancelled": 1,
+        "leaving": 1,
+        "sent": 1,
+        "in_doubt": 0,
+    }
+    assert letters.statuses() == ["sent", "committing", "cancelled"]
+    assert _audited(letters, "campaign.cancelled").details == {
+        "cancelled": 1,
+        "leaving": 1,
+        "reason": "No more.",
+    }
+    assert "Nothing" in letters.post("cancel", status=409)["detail"]
+    letters.send()
+    assert len(smtp_server.messages) == 1
+
+
+@pytest.mark.parametrize(("sent", "state"), [(0, "cancelled"), (1, "completed")])
+def test_the_version_ends_with_the_last_of_its_letters(
+    letters: Letters, sent: int, state: str
+) -> None:
+    letters.post("queue")
+    if sent:
+        letters.send(limit=sent)
+    letters.post("cancel")
+    found = letters.get(f"versions/{letters.version_id}")
+    assert found["workflow_state"] == state
+    assert letters.post("queue")["queued"] == 3 - sent
+
+
+def test_others_neither_pause_nor_cancel(letters: Letters) -> None:
+    letters.post("queue")
+    for what in ("pause", "resume", "cancel", "append-sent"):
+        assert letters.api.rival.post(f"{letters.url}/{what}").status_code == 404
+        reader = letters.api.client("campaign:read", "campaign:approve")
+        assert reader.post(f"{letters.url}/{what}").status_code == 403
+    assert letters.statuses() == ["queued"] * 3
+
+
+def test_a_body_that_is_not_understood_is_422(letters: Letters) -> None:
+    letters.post("pause", {"reason": "x" * 1001}, 422)
+    letters.post("pause", {"why": "x"}, 422)
+    letters.post("queue", {"version_id": 7}, 422)
+    letters.post("append-sent", {"enqueue_celery": "often"}, 422)
+
+
+def test_copies_are_filed_as_an_operation(letters: Letters) -> None:
+    for entry_id in ("e0", "e1"):
+        _set(
+            letters,
+            entry_id,
+            send_status=SendStatus.SENT,
+            imap_status=ImapStatus.PENDING,
+            sent_at=letters.api.program.clock.now(),
+        )
+    rehearsed = letters.post("append-sent", {"enqueue_celery": True, "dry_run": True})
+    assert rehearsed == {"dry_run": True, "wanted": 2, "operation": None}
+    left = letters.post("append-sent", {"enqueue_celery": False, "dry_run": False})
+    assert left["operation"] is None
+    answer = letters.api.acme.post(
+        f"{letters.url}/append-sent", json={"enqueue_celery": True, "dry_run": False}
+    )
+    assert answer.status_code == 202
+    operation = answer.json()["operation"]
+    assert answer.headers["location"] == f"/api/v1/operations/{operation['id']}"
+    assert watched(letters.api, operation["id"])["kind"] == "append_sent"
+    second = letters.post("append-sent", status=409)
+    assert second["operation_id"] == operation["id"]
+
+
+def test_nothing_is_begun_where_no_copy_is_missing(letters: Letters) -> None:
+    assert letters.post("append-sent") == {"dry_run": False, "wanted": 0, "operation": None}

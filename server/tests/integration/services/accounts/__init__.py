@@ -1,0 +1,1 @@
+"""Mail accounts and the secrets in them."""

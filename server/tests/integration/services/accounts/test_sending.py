@@ -1,0 +1,151 @@
+"""Sending by a stored account: at its pace, over its connections, into private networks never."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from app.db.models import MailAccount
+from app.mailer.adapters.limiter_memory import MemoryLimiter
+from app.mailer.adapters.smtp import SmtpTransport
+from app.mailer.domain.hosts import HostRules
+from app.mailer.ports import MailTransport, Security, ServerAccess
+from app.mailer.services.account_servers import sealed_password
+from tests.integration.services.sending.house import (
+    START,
+    House,
+    letter,
+    make_house,
+    people,
+    recipients,
+)
+from tests.servers.smtp import SmtpServer
+
+
+class Watched(MemoryLimiter):
+    """Notes what it is asked."""
+
+    def __init__(self, house: House) -> None:
+        super().__init__(house.clock)
+        self.asked: set[tuple[str, float | None]] = set()
+
+    def reserve(self, key: str, per_minute: float | None) -> float:
+        self.asked.add((key, per_minute))
+        return super().reserve(key, per_minute)
+
+
+@pytest.fixture
+def house(database_url: str, tmp_path: Path) -> Iterator[House]:
+    for made in make_house(database_url, tmp_path):
+        made.connect = partial(SmtpTransport, hosts=HostRules(everything=True))
+        yield made
+
+
+def account(house: House, server: SmtpServer, **values: Any) -> MailAccount:
+    made = MailAccount(
+        id=uuid4(),
+        tenant_id=house.actor.tenant_id,
+        name="office",
+        smtp_host=server.host,
+        smtp_port=server.port,
+        smtp_security=Security.PLAIN,
+        smtp_auth="password",
+        smtp_username="office",
+        from_addresses=[],
+        created_at=START,
+        updated_at=START,
+        **values,
+    )
+    made.smtp_password = sealed_password(made, "smtp", "hunter2", house.box)
+    with house.sessions() as session:
+        session.add(made)
+        session.commit()
+    return made
+
+
+def by_account(count: int = 1, **delivery: Any) -> dict[str, Any]:
+    campaign = letter(0, count, delivery=delivery)
+    return {**campaign, "server": {"account": "office"}}
+
+
+@pytest.fixture
+def server(start_smtp: Any) -> SmtpServer:
+    made: SmtpServer = start_smtp(users={"office": "hunter2"})
+    return made
+
+
+@pytest.mark.parametrize(
+    ("limits", "own", "rate_limit", "expected"),
+    [
+        ({"per_minute": 30.0}, 600, True, 30.0),
+        ({"per_minute": 30.0}, 10, True, 10.0),
+        ({"per_minute": 30.0, "per_hour": 60}, 600, True, 1.0),
+        ({"per_day": 2880}, 600, False, 2.0),
+        ({}, 20, True, 20.0),
+    ],
+)
+def test_the_lower_pace_of_account_and_campaign_holds(
+    house: House,
+    server: SmtpServer,
+    limits: dict[str, Any],
+    own: int,
+    rate_limit: bool,
+    expected: float,
+) -> None:
+    stored = account(house, server, **limits)
+    limiter = Watched(house)
+    house.limiter = limiter
+    campaign_id = house.queued(by_account(2, rate_limit={"messages_per_minute": own}))
+    report = house.send(campaign_id, rate_limit=rate_limit)
+    assert report.stopped is None, report.stopped
+    assert recipients(server) == people(2)
+    assert limiter.asked == {(f"account:{stored.id}", expected)}
+
+
+def test_no_more_connections_than_the_account_allows(house: House, server: SmtpServer) -> None:
+    account(house, server, concurrency=1)
+    connect, lock, made = house.connect, threading.Lock(), []
+
+    def counted(access: ServerAccess) -> MailTransport:
+        with lock:
+            made.append(access)
+        return connect(access)
+
+    house.connect = counted
+    campaign_id = house.queued(
+        by_account(4, rate_limit={"messages_per_minute": None, "concurrency": 3})
+    )
+    assert house.send(campaign_id).stopped is None
+    assert len(made) == 1
+    assert recipients(server) == people(4)
+
+
+def test_an_account_is_not_reached_in_a_private_network(house: House, server: SmtpServer) -> None:
+    account(house, server)
+    campaign_id = house.queued(by_account())
+    house.connect = SmtpTransport
+    report = house.send(campaign_id)
+    assert report.stopped is not None
+    assert "private network" in report.stopped
+    assert house.statuses(campaign_id) == ["queued"]
+    assert server.connections == 0
+
+
+def test_a_password_that_was_forgotten_stops_the_run_and_loses_nothing(
+    house: House, server: SmtpServer
+) -> None:
+    account(house, server)
+    campaign_id = house.queued(by_account())
+    with house.sessions() as session:
+        session.execute(MailAccount.__table__.update().values(smtp_password=None))  # type: ignore[attr-defined]
+        session.commit()
+    report = house.send(campaign_id)
+    assert report.stopped is not None
+    assert "no password" in report.stopped
+    assert house.statuses(campaign_id) == ["queued"]
