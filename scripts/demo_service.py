@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import requests
 
+_ID = re.compile(r"\b([0-9a-f]{6})[0-9a-f]{2}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 #: What the example refers to by paths; the campaign's own file goes by the request itself.
 _SKIPPED = {"campaign.json"}
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 class Office:
@@ -40,11 +47,11 @@ class Office:
     def ask(
         self, method: str, path: str, *, quiet: bool = False, **options: Any
     ) -> requests.Response:
-        answer = self._session.request(
-            method, f"{self._url}/api/v1{path}", timeout=60, **options
-        )
+        answer = self._session.request(method, f"{self._url}/api/v1{path}", timeout=60, **options)
         if not quiet:
-            print(f"{method:6} {path}  →  {answer.status_code}")
+            # Ids are shown by their beginning, so that a line is a line.
+            shown = _ID.sub(r"\1…", path)
+            say(f"{method:6} {shown}  →  {answer.status_code}")
         if not answer.ok:
             sys.exit(f"The demo stops: {method} {path} answered {answer.text}")
         return answer
@@ -54,8 +61,7 @@ class Office:
         data = file.read_bytes()
         said = {"path": path, "replace": "true"}
         metadata = ",".join(
-            f"{key} {base64.b64encode(value.encode()).decode()}"
-            for key, value in said.items()
+            f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in said.items()
         )
         tus = {"Tus-Resumable": "1.0.0"}
         begun = self.ask(
@@ -87,55 +93,40 @@ def main(url: str, campaign_file: str, evidence_file: str) -> None:
     office.sign_in()
     folder = Path(campaign_file).parent
     files = [
-        each
-        for each in sorted(folder.rglob("*"))
-        if each.is_file() and each.name not in _SKIPPED
+        each for each in sorted(folder.rglob("*")) if each.is_file() and each.name not in _SKIPPED
     ]
-    size = sum(
-        office.upload(each, each.relative_to(folder).as_posix()) for each in files
-    )
-    print(f"       {len(files)} files uploaded, {size / 1000:.0f} kB, folders kept")
+    size = sum(office.upload(each, each.relative_to(folder).as_posix()) for each in files)
+    say(f"       {len(files)} files uploaded, {size / 1000:.0f} kB, folders kept")
 
     config = json.loads(Path(campaign_file).read_text(encoding="utf-8"))
     made = office.ask("POST", "/campaigns", json={"config": config}).json()
     campaign, version = made["campaign"]["id"], made["version"]["id"]
-    print(f"       version {made['version']['number']} of “{made['campaign']['name']}”")
+    say(f"       version {made['version']['number']} of “{made['campaign']['name']}”")
 
     built = office.ask(
         "POST", f"/campaigns/versions/{version}/build", headers={"Prefer": "wait=30"}
     ).json()
-    print(f"       {built['status']}: {_counts(built['result'])}")
+    say(f"       {built['status']}: {_counts(built['result']['entries'])}")
     office.ask("GET", f"/campaigns/{campaign}/versions/{version}/issues?limit=200")
     files_page = office.ask(
         "GET", f"/campaigns/{campaign}/versions/{version}/coverage/files?limit=200"
     ).json()["items"]
-    print(f"       {len(files_page)} files of letters, and who gets each")
-    first = office.ask(
-        "GET", f"/campaigns/{campaign}/jobs?limit=1&send_status=unqueued"
-    ).json()
+    say(f"       {len(files_page)} files of letters, and who gets each")
+    first = office.ask("GET", f"/campaigns/{campaign}/jobs?limit=1&send_status=unqueued").json()
     job = first["items"][0]
     message = office.ask("GET", f"/campaigns/{campaign}/jobs/{job['id']}/message.eml")
-    print(f"       {len(message.content):,} bytes, as they would leave")
-    queued = office.ask(
-        "POST", f"/campaigns/{campaign}/queue", json={"dry_run": True}
-    ).json()
-    print(
-        f"       would queue {queued['queued']}; got one before: {queued['already_sent']}"
-    )
+    say(f"       {len(message.content):,} bytes, as they would leave")
+    queued = office.ask("POST", f"/campaigns/{campaign}/queue", json={"dry_run": True}).json()
+    say(f"       would queue {queued['queued']}; got one before: {queued['already_sent']}")
 
     versions = office.ask("GET", f"/campaigns/{campaign}/versions").json()["items"]
     sent = min(versions, key=lambda each: each["number"])
-    evidence = office.ask(
-        "GET", f"/campaigns/{campaign}/versions/{sent['id']}/evidence.zip"
-    )
+    evidence = office.ask("GET", f"/campaigns/{campaign}/versions/{sent['id']}/evidence.zip")
     Path(evidence_file).write_bytes(evidence.content)
 
 
-def _counts(summary: dict[str, Any]) -> str:
-    numbers = summary.get("summary", summary)
-    return ", ".join(
-        f"{state} {n}" for state, n in numbers.items() if isinstance(n, int)
-    )
+def _counts(summary: dict[str, int]) -> str:
+    return ", ".join(f"{state} {number}" for state, number in summary.items())
 
 
 if __name__ == "__main__":
