@@ -59,6 +59,7 @@ def upgrade() -> None:
         batch.add_column(
             sa.Column("search_text", sa.Text(), server_default=sa.text("''"), nullable=False)
         )
+        batch.add_column(sa.Column("file_count", sa.Integer(), server_default="0", nullable=False))
         for name in ("build_status", "imap_status"):
             batch.drop_index(f"ix_jobs_version_id_{name}")
             batch.create_index(
@@ -70,8 +71,15 @@ def upgrade() -> None:
             postgresql_where=sa.text("decision IS NOT NULL"),
             sqlite_where=sa.text("decision IS NOT NULL"),
         )
+        batch.create_index(
+            "ix_jobs_version_id_position_without_files",
+            ["version_id", "position"],
+            postgresql_where=sa.text("file_count = 0"),
+            sqlite_where=sa.text("file_count = 0"),
+        )
     op.execute(
-        "UPDATE jobs SET search_text = lower(entry_id || ' ' || to_display || ' ' || subject)"
+        "UPDATE jobs SET search_text = lower(entry_id || ' ' || to_display || ' ' || subject), "
+        "file_count = (SELECT count(*) FROM attachments WHERE attachments.job_id = jobs.id)"
     )
     # Pages need an order without ties.
     op.drop_index("ix_issues_version_id_position", "issues")
@@ -132,10 +140,12 @@ def downgrade() -> None:
     op.create_index("ix_issues_version_id_position", "issues", ["version_id", "position"])
     op.drop_index("ix_issues_version_id_code_position", "issues")
     with op.batch_alter_table("jobs") as batch:
+        batch.drop_index("ix_jobs_version_id_position_without_files")
         batch.drop_index("ix_jobs_version_id_decision_position")
         for name in ("build_status", "imap_status"):
             batch.drop_index(f"ix_jobs_version_id_{name}_position")
             batch.create_index(f"ix_jobs_version_id_{name}", ["version_id", name])
+        batch.drop_column("file_count")
         batch.drop_column("search_text")
         batch.drop_column("content_sha256")
         batch.drop_column("source_row")

@@ -80,6 +80,7 @@ def _document(app: FastAPI) -> Node:
             _tag(path)
     for schema in schemas.values():
         _tidy_schema(schema)
+    components["responses"] = _share_errors(found)
     return found
 
 
@@ -92,6 +93,8 @@ def operations(document: Node) -> Iterator[Node]:
 def _tidy_operation(operation: Node) -> None:
     parameters = operation.get("parameters", [])
     for each in parameters:
+        if each["in"] == "header" and each["name"].islower():
+            each["name"] = each["name"].title()
         each["schema"] = _without_null(each["schema"])
         text = each.get("description") or each["schema"].pop("description", None)
         each["schema"].pop("description", None)
@@ -128,6 +131,21 @@ def _takes_an_id(operation: Node, schemas: Node) -> bool:
     ]
     names = {name for each in sent for name in _REFERENCE.findall(str(each))}
     return "'uuid'" in str([*sent, *(schemas[name] for name in names)])
+
+
+def _share_errors(document: Node) -> Node:
+    """Has operations refer to the errors that most of them can answer with."""
+    shared: Node = {}
+    for status, text in DESCRIPTIONS.items():
+        shared[f"Error{status}"] = error(text)
+        if headers := _HEADERS.get(str(status)):
+            shared[f"Error{status}"]["headers"] = headers
+    for operation in operations(document):
+        responses = operation["responses"]
+        for status, response in responses.items():
+            if response == shared.get(f"Error{status}"):
+                responses[status] = {"$ref": f"#/components/responses/Error{status}"}
+    return shared
 
 
 def _takes_if_match(operation: Node) -> bool:

@@ -52,12 +52,14 @@ def test_evidence_is_proved_without_a_database_until_somebody_changes_it(desk: D
     assert done.json["size"] == file.stat().st_size
     assert file.stat().st_mode & 0o077 == 0
 
-    elsewhere = {"DATABASE_URL": "sqlite:///nowhere/none.db", "MULTIMAILER_API_KEY": ""}
-    proved = desk.run("verify_evidence", "out/x.zip", "--json", **elsewhere)
+    nowhere = "sqlite:///nowhere/none.db"
+    proved = desk.run(
+        "verify_evidence", "out/x.zip", "--json", DATABASE_URL=nowhere, MULTIMAILER_API_KEY=""
+    )
     assert proved.code == 0, proved
     assert proved.json["manifest"]["campaign_id"] == campaign_id
     assert not (desk.folder / "nowhere").exists()
-    said = desk.run("verify_evidence", "out/x.zip", **elsewhere)
+    said = desk.run("verify_evidence", "out/x.zip", DATABASE_URL=nowhere, MULTIMAILER_API_KEY="")
     assert "Proved" in said.out, said
     recorded = desk.run("audit_log", "--action", "evidence.completed", "--json").json["entries"]
     assert recorded[0]["details"]["manifest_sha256"] == proved.json["manifest_sha256"]

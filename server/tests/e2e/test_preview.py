@@ -146,7 +146,7 @@ def test_each_payload_is_in_its_letter(previews: list[str]) -> None:
         assert shown["html"], (number, shown)
 
 
-@pytest.mark.parametrize("way", ["alone", "in a frame", "in a sandboxed frame"])
+@pytest.mark.parametrize("way", ["alone", "in a frame"])
 def test_no_payload_runs_or_fetches_anything(
     service: Service, previews: list[str], tmp_path: Path, way: str
 ) -> None:
@@ -155,7 +155,8 @@ def test_no_payload_runs_or_fetches_anything(
         if way == "alone":
             browser.show(previews)
         else:
-            browser.frame(previews, "sandbox" if "sandboxed" in way else "")
+            # A frame that is sandboxed on its own as well could only do less.
+            browser.frame(previews)
     seen = browser.seen
     assert (seen.scripts, seen.dialogs, seen.surprises, seen.connections) == ([], [], [], [])
     assert not browser.looked_up("leak.example")

@@ -13,8 +13,9 @@ from schemathesis.checks import CheckContext
 from schemathesis.core.failures import Failure
 
 #: What no schema can say, and is yet told as a fault of the request: whether a text is a mail
-#: address, and rules for several members of a body at once.
-_BEYOND_SCHEMAS = re.compile(r"^/body(/(from_addresses|to)(/\d+)?)?$")
+#: address, and rules for several members of a body at once. And a pattern that the document has,
+#: but that Schemathesis does not follow.
+_BEYOND_SCHEMAS = re.compile(r"^/body(/(from_addresses|to)(/\d+)?)?$|^/header/if-match$")
 
 
 @schemathesis.serializer("application/offset+octet-stream")

@@ -6,6 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
+from app import __version__
 from app.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -32,3 +33,8 @@ def test_every_script_can_be_run() -> None:
     for path in [*ROOT.glob("scripts/*.sh"), ROOT / ".ci/run"]:
         assert path.stat().st_mode & 0o111, f"{path.name} is not executable"
         assert "set -euo pipefail" in path.read_text("utf-8"), path.name
+
+
+def test_the_program_knows_its_version() -> None:
+    project = tomllib.loads((ROOT / "server/pyproject.toml").read_text("utf-8"))["project"]
+    assert __version__ == project["version"]

@@ -11,7 +11,8 @@ from app.api.errors import ApiError
 from app.api.paging import Page, PageQuery, page_of, place
 from app.api.routing import router
 from app.api.state import ProgramDep
-from app.api.v1.models.audit import AuditEntryOut, ChainOut, Moment
+from app.api.v1.models.audit import AuditEntryOut, ChainOut
+from app.api.v1.models.moment import Moment
 from app.audit.log import page_entries
 from app.db.repositories import audit as rows
 from app.db.repositories.audit import AuditFilter

@@ -37,10 +37,9 @@ from app.mailer.services.message_view import (
 routes = router("jobs", "/campaigns/{campaign_id}/jobs")
 
 Sort = Literal[
-    "position", "-position", "entry_id", "-entry_id", "to", "-to", "subject", "-subject",
-    "size", "-size", "build_status", "-build_status", "send_status", "-send_status",
-    "imap_status", "-imap_status", "sent_at", "-sent_at", "due_at", "-due_at",
-    "attempts", "-attempts",
+    "position", "-position", "entry_id", "-entry_id", "to", "-to", "size", "-size",
+    "build_status", "-build_status", "send_status", "-send_status", "imap_status", "-imap_status",
+    "sent_at", "-sent_at",
 ]  # fmt: skip
 
 #: The wall around a letter's HTML: no script, no form, no server but this page itself.
@@ -48,7 +47,9 @@ _SANDBOX = (
     "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; "
     "base-uri 'none'; frame-ancestors 'self'"
 )
-_CHANGED: dict[int | str, dict[str, Any]] = {409: error("What is stored is not what was built; it will not be sent.")}
+_CHANGED: dict[int | str, dict[str, Any]] = {
+    409: error("What is stored is not what was built; it will not be sent.")
+}
 
 
 def _filters(

@@ -44,6 +44,13 @@ class Job(OfTenant, Base):
             postgresql_where=text("decision IS NOT NULL"),
             sqlite_where=text("decision IS NOT NULL"),
         ),
+        Index(
+            "ix_jobs_version_id_position_without_files",
+            "version_id",
+            "position",
+            postgresql_where=text("file_count = 0"),
+            sqlite_where=text("file_count = 0"),
+        ),
     )
 
     id: Mapped[UuidKey]
@@ -76,6 +83,8 @@ class Job(OfTenant, Base):
     subject: Mapped[str]
     #: Entry, addresses and subject in lower case (case-folded), for the search in lists.
     search_text: Mapped[str] = mapped_column(default="", server_default=text("''"), deferred=True)
+    #: How many files the message has, those in an archive counted too.
+    file_count: Mapped[int] = mapped_column(default=0, server_default="0")
     #: The row that the entry came from, in the order of `source_columns`; secrets left empty.
     source_row: Mapped[list[str] | None] = mapped_column(deferred=True)
     message_id: Mapped[str | None]

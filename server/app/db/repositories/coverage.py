@@ -115,11 +115,16 @@ def people(
 ) -> Slice[Job]:
     """A page of the version's entries."""
     query = select(Job).where(Job.tenant_id == tenant_id, Job.version_id == version_id)
-    own_file = (JobAttachment.tenant_id == tenant_id, JobAttachment.job_id == Job.id)
     if filters.without_files:
-        query = query.where(~exists().where(*own_file))
+        query = query.where(Job.file_count == 0)
     if filters.path is not None:
-        query = query.where(exists().where(*own_file, JobAttachment.path == filters.path))
+        query = query.where(
+            exists().where(
+                JobAttachment.tenant_id == tenant_id,
+                JobAttachment.job_id == Job.id,
+                JobAttachment.path == filters.path,
+            )
+        )
     if filters.needs_review:
         query = query.where(Job.build_status == EntryState.NEEDS_REVIEW, Job.decision.is_(None))
     return fetch(session, query, order, after=after, limit=limit)

@@ -1,7 +1,8 @@
 """Queries behind the lists of jobs: pages by filter and order, and what is shown beside each job.
 
-Pages are read by an index that has the version, the filter's column and the position, so that a
-page of 100,000 jobs costs what a page of 100 does.
+A page by position, filtered by a status or a code, is read by an index that has all three, so that
+one of 100,000 jobs costs what one of 100 does. Searching, and sorting by address, size or time of
+sending, look at every job of the version.
 """
 
 from __future__ import annotations
@@ -29,14 +30,11 @@ SORTABLE: dict[str, Sortable] = {
     "position": Job.position,
     "entry_id": Job.entry_id,
     "to": Job.to_display,
-    "subject": Job.subject,
     "size": func.coalesce(Job.size, 0),
     "build_status": Job.build_status,
     "send_status": Job.send_status,
     "imap_status": Job.imap_status,
     "sent_at": func.coalesce(Job.sent_at, _NEVER),
-    "due_at": func.coalesce(Job.due_at, _NEVER),
-    "attempts": Job.attempt_count,
 }
 KEY = Job.position
 

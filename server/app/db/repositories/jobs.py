@@ -274,6 +274,7 @@ def _job(tenant_id: UUID, campaign_id: UUID, version_id: UUID, job: NewJob) -> d
         "to_display": job.to_display,
         "subject": job.subject,
         "search_text": _search_text(job),
+        "file_count": len(job.attachments),
         "message_id": job.message_id,
         "needs_smtputf8": job.needs_smtputf8,
         "message_date": job.message_date,

@@ -48,9 +48,7 @@ def page(
     return [LetterChange(*row) for row in session.execute(query)]
 
 
-def _changes(
-    tenant_id: UUID, before: UUID, after: UUID, kind: str | None
-) -> CompoundSelect[Any]:
+def _changes(tenant_id: UUID, before: UUID, after: UUID, kind: str | None) -> CompoundSelect[Any]:
     old, new = aliased(Job), aliased(Job)
     of_old = (old.tenant_id == tenant_id, old.version_id == before)
     of_new = (new.tenant_id == tenant_id, new.version_id == after)

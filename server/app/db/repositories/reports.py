@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.db.models import (
@@ -166,6 +167,70 @@ def trouble(
         .limit(limit)
     )
     return [Trouble(*row) for row in rows]
+
+
+#: Of a job, what its row in a report shows; whole entities would take four times as long.
+_SHOWN: tuple[Any, ...] = (
+    Job.id,
+    Job.position,
+    Job.entry_id,
+    Job.pointer,
+    Job.to_display,
+    Job.subject,
+    Job.build_status,
+    Job.decision,
+    Job.decided_by,
+    Job.decided_at,
+    Job.decision_reason,
+    Job.send_status,
+    Job.imap_status,
+    Job.attempt_count,
+    Job.last_code,
+    Job.last_reply,
+    Job.last_error,
+    Job.queued_at,
+    Job.sent_at,
+    Job.message_id,
+    Job.size,
+    Job.sha256,
+)
+
+
+def job_page(
+    session: Session, tenant_id: UUID, version_id: UUID, *, after: int, limit: int
+) -> Sequence[Row[Any]]:
+    """What is shown of the next jobs behind position `after`, in order."""
+    query = select(*_SHOWN).where(*_own(tenant_id, version_id), Job.position > after)
+    return session.execute(query.order_by(Job.position).limit(limit)).all()
+
+
+def codes_of(session: Session, tenant_id: UUID, job_ids: Collection[UUID]) -> dict[UUID, list[str]]:
+    """The codes found in some jobs, each once, in the order in which they were found."""
+    rows = session.execute(
+        select(JobIssue.job_id, JobIssue.code)
+        .where(JobIssue.tenant_id == tenant_id, JobIssue.job_id.in_(job_ids))
+        .order_by(JobIssue.id)
+    )
+    found: dict[UUID, dict[str, None]] = {}
+    for job_id, code in rows:
+        assert job_id is not None
+        found.setdefault(job_id, {})[code] = None
+    return {job_id: list(codes) for job_id, codes in found.items()}
+
+
+def files_of(session: Session, tenant_id: UUID, job_ids: Collection[UUID]) -> dict[UUID, list[str]]:
+    """The names of the files of some jobs, each behind that of the archive that it travels in."""
+    rows = session.execute(
+        select(JobAttachment.job_id, JobAttachment.archive, JobAttachment.filename)
+        .where(JobAttachment.tenant_id == tenant_id, JobAttachment.job_id.in_(job_ids))
+        .order_by(JobAttachment.job_id, JobAttachment.position)
+    )
+    found: dict[UUID, list[str]] = {}
+    for job_id, archive, filename in rows:
+        found.setdefault(job_id, []).append(
+            filename if archive is None else f"{archive}/{filename}"
+        )
+    return found
 
 
 @dataclass(frozen=True, slots=True)

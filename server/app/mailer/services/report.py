@@ -6,26 +6,20 @@ Give these a session of `db.session.reading`: all numbers are then of one moment
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
+from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from app.access.actor import Actor, require_scope
 from app.access.scopes import Scope
-from app.db.models import (
-    AppendAttemptOutcome,
-    AttemptOutcome,
-    CampaignVersion,
-    Job,
-    JobAttachment,
-    JobIssue,
-)
-from app.db.repositories import campaigns, issues, jobs, reports
+from app.db.models import AppendAttemptOutcome, AttemptOutcome, CampaignVersion
+from app.db.repositories import campaigns, reports
 from app.db.repositories.queueing import Gate
 from app.db.repositories.reports import Trouble
 from app.mailer.domain import report as shape
@@ -39,7 +33,7 @@ from app.mailer.services.versions import version_of
 #: How many jobs each list of a report names; its count is of all.
 RECENT_FAILURES = 20
 LISTED_IN_DOUBT = 100
-_PAGE = 500
+_PAGE = 1_000
 _TROUBLE = (SendStatus.FAILED, SendStatus.DEFERRED, SendStatus.IN_DOUBT)
 
 
@@ -181,16 +175,17 @@ def _summary(session: Session, version: CampaignVersion, now: datetime) -> dict[
 def rows_of(session: Session, version: CampaignVersion) -> Iterator[dict[str, Any]]:
     """As `job_rows`, for whoever has checked the scope."""
     after = -1
-    while page := jobs.page(session, version.tenant_id, version.id, after=after, limit=_PAGE):
+    tenant_id = version.tenant_id
+    while page := reports.job_page(session, tenant_id, version.id, after=after, limit=_PAGE):
         after = page[-1].position
         ids = [job.id for job in page]
-        found = issues.of_jobs(session, version.tenant_id, ids)
-        files = jobs.attachments_of(session, version.tenant_id, ids)
+        codes = reports.codes_of(session, tenant_id, ids)
+        files = reports.files_of(session, tenant_id, ids)
         for job in page:
-            yield _job_row(job, found[job.id], files[job.id])
+            yield _job_row(job, codes.get(job.id, []), files.get(job.id, []))
 
 
-def _job_row(job: Job, found: Sequence[JobIssue], files: Sequence[JobAttachment]) -> dict[str, Any]:
+def _job_row(job: Row[Any], codes: list[str], files: list[str]) -> dict[str, Any]:
     return {
         "entry_id": job.entry_id,
         "pointer": job.pointer,
@@ -212,14 +207,9 @@ def _job_row(job: Job, found: Sequence[JobIssue], files: Sequence[JobAttachment]
         "message_id": job.message_id,
         "size": job.size,
         "sha256": job.sha256,
-        "attachments": [shown_name(file) for file in files],
-        "issues": list(dict.fromkeys(issue.code for issue in found)),
+        "attachments": files,
+        "issues": codes,
     }
-
-
-def shown_name(file: JobAttachment) -> str:
-    """A file's name, behind that of the archive that it travels in."""
-    return file.filename if file.archive is None else f"{file.archive}/{file.filename}"
 
 
 def _heading(session: Session, version: CampaignVersion) -> dict[str, Any]:

@@ -32,6 +32,15 @@ class Operation:
         return [each for each in self.spec.get("parameters", []) if each["in"] == place]
 
     @property
+    def responses(self) -> dict[str, Mapping[str, Any]]:
+        """Each answer by its status, references followed."""
+        shared = document()["components"]["responses"]
+        return {
+            status: shared[each["$ref"].rpartition("/")[2]] if "$ref" in each else each
+            for status, each in self.spec["responses"].items()
+        }
+
+    @property
     def body(self) -> Mapping[str, Any] | None:
         """The schema of its JSON body, if it has one."""
         content = self.spec.get("requestBody", {}).get("content", {})

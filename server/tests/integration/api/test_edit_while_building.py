@@ -1,4 +1,4 @@
-"""People write, decide and delete while a version is built: nobody waits for ever, nothing mixes."""
+"""People write and delete while a version is built: nobody waits for ever, nothing mixes."""
 
 from __future__ import annotations
 

@@ -129,8 +129,7 @@ def test_what_no_list_knows_is_422(mixed: Letters) -> None:
 
 
 _SORTS = (
-    "position", "entry_id", "to", "subject", "size", "build_status", "send_status", "imap_status",
-    "sent_at", "due_at", "attempts",
+    "position", "entry_id", "to", "size", "build_status", "send_status", "imap_status", "sent_at",
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.access import Actor
 from app.audit import record
+from app.db.base import Base
 from app.db.models import AuditCounter, AuditEntry
 from app.db.session import reading
 from app.mailer.domain.audit_chain import FIELDS, Break, Head
@@ -24,7 +25,7 @@ from app.mailer.services.verify_audit import Verified, verify_all, verify_audit
 from tests.integration.audit.conftest import NOW, actor_of
 
 Tamper = Callable[[Connection, UUID], None]
-ENTRIES = AuditEntry.__table__
+ENTRIES = Base.metadata.tables["audit_entries"]
 
 
 @pytest.fixture

@@ -13,12 +13,13 @@ from sqlalchemy.orm import Session
 from app.access import Actor, Scope
 from app.audit import record
 from app.db import migrations
-from app.db.models import AuditCounter, AuditEntry, Tenant
+from app.db.base import Base
+from app.db.models import AuditCounter, Tenant
 from app.db.session import make_engine
 from app.mailer.services.verify_audit import verify_audit
 from tests.integration.db.conftest import NOW
 
-ENTRIES = AuditEntry.__table__
+ENTRIES = Base.metadata.tables["audit_entries"]
 #: More than the migration takes at a time.
 MANY = 2_100
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.v1.models.moment import Moment
 from app.api.v1.models.roles import Scopes
 from app.api.v1.models.text import Line
 from app.db.models import ApiKey
@@ -42,9 +43,7 @@ class KeyIn(BaseModel):
         description="Scopes that you have yourself",
         examples=[["campaign:read", "campaign:write"]],
     )
-    expires_at: AwareDatetime | None = Field(
-        default=None, description="With a time zone; null: never"
-    )
+    expires_at: Moment | None = Field(default=None, description="With a time zone; null: never")
 
 
 class NewKeyOut(KeyOut):

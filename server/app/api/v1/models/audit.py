@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.db.models import AuditEntry
 from app.mailer.services.verify_audit import Verified
-
-
-def _utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("This time cannot be expressed in UTC") from None
-
-
-#: A moment with its time zone.
-Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
 
 
 class AuditActorOut(BaseModel):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from app.api.v1.models.number import Switch
-from app.api.v1.models.number import Switch
 from app.db.models import JobIssue
 from app.mailer.domain.issues import Severity
 from app.mailer.domain.mailbox import InvalidMailbox, parse_mailbox

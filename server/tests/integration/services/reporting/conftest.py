@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -14,12 +15,16 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from app.access.actor import Actor
 from app.access.scopes import Scope
-from app.audit import list_entries
+from app.audit import list_entries, record
 from app.db.models import AuditEntry, CampaignVersion, Job, Tenant, WorkflowState
 from app.db.repositories import access, campaigns, jobs, versions
 from app.db.repositories.jobs import NewJob
 from app.db.session import make_engine, session_factory
+from app.mailer.services.approve_version import approve_version
 from tests.integration.db.conftest import NOW, new_job, new_version
+from tests.integration.services.reporting.evidence import CANARY, Sent
+from tests.integration.services.sending.house import House, letter, make_house
+from tests.servers.smtp import SmtpServer
 
 __all__ = ["CONFIG", "NOW", "Desk", "new_job"]
 
@@ -128,3 +133,54 @@ def statements(engine: Engine) -> Callable[[], AbstractContextManager[list[str]]
             event.remove(engine, "before_cursor_execute", note)
 
     return watch
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
+    yield from make_house(request.getfixturevalue(f"{request.param}_url"), tmp_path)
+
+
+@pytest.fixture
+def sent(house: House, smtp_server: SmtpServer) -> Sent:
+    """A campaign of three letters with a file each, approved; two were sent."""
+    (house.folder / "files").mkdir()
+    for number in range(3):
+        (house.folder / "files" / f"card-e{number}.txt").write_text(f"card {number}\n" * 50)
+    document = letter(
+        smtp_server.port,
+        server={
+            "smtp": {
+                "host": "127.0.0.1",
+                "port": smtp_server.port,
+                "security": "plain",
+            },
+            "imap": {"host": "127.0.0.1", "port": 9, "username": "u", "password": CANARY},
+        },
+        fields=[{"name": "pin", "type": "secret"}, {"name": "key"}],
+        attachments={"base_path": "files", "global": [{"file_filter": "card-${local::key}.txt"}]},
+        entries={
+            "inline": [
+                {
+                    "id": f"e{n}",
+                    "to": [f"p{n}@example.org"],
+                    "values": {"pin": CANARY, "key": f"e{n}"},
+                }
+                for n in range(3)
+            ]
+        },
+    )
+    version = house.build(document)
+    with house.sessions() as session:
+        record(session, house.actor, "user.created", "user", "somebody else", {}, house.clock.now())
+        approve_version(
+            session,
+            house.actor,
+            version.campaign_id,
+            version.version_id,
+            reason="looked at all",
+            now=house.clock.now(),
+        )
+        session.commit()
+    house.queue(version.campaign_id)
+    house.send(version.campaign_id, limit=2)
+    return house, version.campaign_id, version.version_id

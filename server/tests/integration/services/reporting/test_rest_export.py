@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +19,7 @@ from app.mailer.domain.errors import AccessDenied, NotFound
 from app.mailer.domain.report import csv_lines
 from app.mailer.domain.rest import Rest
 from app.mailer.services.rest_export import USUAL, rest_rows
-from tests.integration.services.sending.house import House, letter, make_house
+from tests.integration.services.sending.house import House, letter
 
 TABLE = """\
 Nr;E-Mail;First name;PIN;Remark
@@ -36,11 +35,6 @@ FIELDS = [
     {"name": "name", "label": "First name"},
     {"name": "pin", "label": "PIN", "type": "secret"},
 ]
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
-    yield from make_house(request.getfixturevalue(f"{request.param}_url"), tmp_path)
 
 
 def document(table: str, **parts: Any) -> dict[str, Any]:
