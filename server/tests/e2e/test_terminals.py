@@ -53,6 +53,8 @@ _OPTIONS = {
         *_DATABASE,
         *["--action", "--object-type", "--object-id", "--limit", "--offset", "--json"],
     ],
+    "rotate_master_key": ["--json"],
+    "run_operations": ["--once", "--until-eof"],
     "verify_audit": [*_DATABASE, "--all-tenants", "--expect"],
     "export_evidence": [*_ONE, "--version-id", "--output", "--messages", "--json"],
     "verify_evidence": ["--json"],

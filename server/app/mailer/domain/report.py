@@ -125,9 +125,15 @@ def time_left(
     }
 
 
+#: A hundred years; a campaign that says 1e-300 messages a minute takes longer than dates go.
+_LONGEST_SECONDS = 100 * 365 * 24 * 3600
+
+
 def _seconds(messages: int, per_minute: float | None) -> int | None:
     # The first leaves at once.
-    return None if per_minute is None else round(max(0, messages - 1) * 60 / per_minute)
+    if per_minute is None:
+        return None
+    return round(min(max(0, messages - 1) * 60 / per_minute, _LONGEST_SECONDS))
 
 
 # ---------------------------------------------------------------- the table of jobs

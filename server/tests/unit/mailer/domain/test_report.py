@@ -137,6 +137,13 @@ def test_without_a_limit_there_is_no_estimate() -> None:
     assert found["estimated_seconds_with_ready"] is None
 
 
+def test_a_pace_near_nothing_is_no_fault() -> None:
+    for pace in (1e-300, 5e-324):
+        found = left(per_minute=pace, waiting=10)
+        assert found["estimated_seconds"] == 100 * 365 * 24 * 3600
+        assert found["estimated_finish_at"] is not None
+
+
 def test_nothing_left_takes_no_time() -> None:
     found = left(waiting=0)
     assert (found["estimated_seconds"], found["estimated_finish_at"]) == (0, None)
