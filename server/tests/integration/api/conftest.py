@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.access import create_api_key
@@ -79,7 +80,7 @@ def make_api(settings_of: Callable[..., Settings]) -> Iterator[Callable[..., Api
                 session.commit()
             return key.secret
 
-        app = create_app(program)
+        app = _Service(program)
         return Api(
             program,
             anonymous=_client(app, None),
@@ -98,6 +99,24 @@ def make_api(settings_of: Callable[..., Settings]) -> Iterator[Callable[..., Api
 @pytest.fixture
 def api(make_api: Callable[..., Api]) -> Api:
     return make_api()
+
+
+class _Service:
+    """The application over `program`. Making one takes half a second, so tests share theirs."""
+
+    _made: ClassVar[dict[int, FastAPI]] = {}
+
+    def __init__(self, program: Program) -> None:
+        limit = program.settings.request_max_bytes
+        self._app = self._made.get(limit) or self._made.setdefault(limit, create_app(program))
+        self._program = program
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self._app.state.program = self._program
+        await self._app(scope, receive, send)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._app, name)
 
 
 def _client(app: Any, key: str | None) -> TestClient:
