@@ -53,7 +53,8 @@ class Row:
     p95: float
     psql: float
     statements: int
-    met: bool
+    #: None: a larger page than lists are, to know.
+    met: bool | None
 
 
 def pages(made: Made) -> Iterator[str]:
@@ -162,9 +163,11 @@ def measured(server: PostgresServer, folder: Path, jobs: int, calls: int) -> Ite
     settings = {"BLOB_DIR": str(folder / "blobs"), "JOURNAL_DIR": str(folder / "journal")}
     with Service(DATABASE_URL=url, **settings) as service:
         made = fill(url, jobs)
-        api, statements = Api(service.port), Statements(url)
+        statements = Statements(url)
         before = ""
         for path in pages(made):
+            # The last one may have been idle for too long.
+            api = Api(service.port)
             if "{half}" in path:
                 path = path.replace("{half}", api.half_way(before, jobs))
             times = api.times(path, calls)
@@ -177,7 +180,7 @@ def measured(server: PostgresServer, folder: Path, jobs: int, calls: int) -> Ite
                 quantiles(times, n=20)[-1],
                 psql(url, sent, calls),
                 len(sent),
-                middle < GOAL_MS,
+                None if "limit=" in path else middle < GOAL_MS,
             )
             before = path
 
@@ -195,7 +198,7 @@ def main() -> int:
         for row in measured(server, Path(folder), arguments.jobs, arguments.calls):
             rows.append(row)
             if not arguments.json:
-                mark = "" if row.met else "  MISSED"
+                mark = "  MISSED" if row.met is False else ""
                 print(
                     f"{row.page:>48} {row.median:8.1f} {row.p95:8.1f} {row.psql:8.1f}"
                     f"  {row.statements}{mark}",
@@ -203,7 +206,7 @@ def main() -> int:
                 )
     if arguments.json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
-    return 0 if all(row.met for row in rows) else 1
+    return 1 if any(row.met is False for row in rows) else 0
 
 
 if __name__ == "__main__":

@@ -17,8 +17,6 @@ from app.db.repositories import access
 from tests.integration.api.conftest import Api
 
 PASSWORD = "correct horse battery"
-#: Hashed once: it is made to take long.
-_HASH = hash_password(PASSWORD)
 
 
 class MovedClock:
@@ -55,9 +53,11 @@ def add_person(
     scopes: Iterable[str] = (Scope.EVERYTHING,),
     *,
     tenant_id: UUID | None = None,
-    password_hash: str | None = _HASH,
+    password_hash: str | None = "",
 ) -> UUID:
-    """A user of `acme` with a role of these scopes, and with PASSWORD."""
+    """A user of `acme` with a role of these scopes, and with PASSWORD unless told otherwise."""
+    if password_hash == "":
+        password_hash = hash_password(PASSWORD)
     tenant = tenant_id or api.acme_id
     now = api.program.clock.now()
     with api.program.sessions() as session:

@@ -33,7 +33,6 @@ from app.mailer.services.people.users import NewUser
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TERMS = SessionTerms(timedelta(hours=1), timedelta(hours=12))
 PASSWORD = "an entirely new phrase"
-_HASH = hash_password(PASSWORD)
 
 Call = Callable[[Actor], Any]
 
@@ -160,7 +159,12 @@ def office(database_url: str) -> Iterator[Office]:
         bob = access.add_user(
             session,
             owner.id,
-            User(email="bob@example.org", display_name="", password_hash=_HASH, created_at=NOW),
+            User(
+                email="bob@example.org",
+                display_name="",
+                password_hash=hash_password(PASSWORD),
+                created_at=NOW,
+            ),
         )
         team = groups.create_group(session, maker, "Office", NOW)
         groups.set_members(session, maker, team.group.id, [bob.id], NOW)
