@@ -4,10 +4,10 @@ and whether the API stays quick meanwhile.
     python bench/service/operations.py [--entries 100000] [--keep FOLDER] [--json]
 
 On a Postgres of this run's own and the real API, `uvicorn app.main:app` with the worker that it
-brings along: one campaign file with so many entries in it, and a PDF for each. Another client lists
-campaigns all the while. Exits 1 where an answer takes a second or more (and a tenth for each MB
-that was sent), where the median of those lists is 50 ms or more, or where the API's own process holds
-more than 500 MB.
+brings along: one campaign file with so many entries in it, and a PDF for each. Another client
+lists campaigns all the while. Exits 1 where an answer takes a second or more (and a tenth for
+each MB that was sent), where the median of those lists is 50 ms or more, or where the API's own
+process holds more than 500 MB.
 """
 
 # ruff: noqa: T201 - a bench prints
