@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
+from app.api.scopes import SCOPES
 from app.generate import generated, main, stale, write
 from app.mailer.domain import version
 from app.mailer.domain.codes import CODES
@@ -61,3 +64,17 @@ def test_every_state_severity_and_move_is_there() -> None:
         assert STATES_PAGE.count(f"{row} {step.meaning} |\n") == 1
     assert f"```mermaid\n{version.mermaid()}\n```" in STATES_PAGE
     assert f"```mermaid\n{mermaid()}\n```" in STATES_PAGE
+
+
+@pytest.mark.parametrize("operation", SCOPES)
+def test_every_route_is_listed_with_its_scope(operation: str) -> None:
+    page = PAGES["docs/routes.md"]
+    (row,) = re.findall(rf"^\| .* \| `{operation}` \| (.+) \|$", page, re.MULTILINE)
+    assert row.strip("`") == SCOPES[operation].value
+
+
+def test_the_openapi_document_says_the_same_on_every_machine() -> None:
+    text = PAGES["webui/openapi.json"]
+    assert json.loads(text)["openapi"].startswith("3.1")
+    assert str(Path.home()) not in text
+    assert "localhost" not in text
