@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from urllib.parse import quote
 
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session, sessionmaker
+
+from app.api.download import content_disposition
 
 #: Bytes that are sent at a time.
 _PIECE = 64 * 1024
@@ -29,18 +30,9 @@ def streamed(
     except BaseException:
         session.close()
         raise
-    headers = {} if filename is None else {"Content-Disposition": attachment(filename)}
+    headers = {} if filename is None else {"Content-Disposition": content_disposition(filename)}
     body = in_pieces(_within(session, pieces))
     return StreamingResponse(body, media_type=media_type, headers=headers)
-
-
-def attachment(filename: str) -> str:
-    """A `Content-Disposition` that has a browser save the body (RFC 6266)."""
-    plain = "".join(
-        char if char.isascii() and char.isprintable() and char not in '"\\' else "_"
-        for char in filename
-    )
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
 
 
 def in_pieces(parts: Iterable[str | bytes]) -> Iterator[bytes]:

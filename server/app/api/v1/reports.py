@@ -12,9 +12,10 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
 from app.api.access import CurrentActor
+from app.api.download import content_disposition
 from app.api.routing import router
 from app.api.state import ProgramDep
-from app.api.streams import attachment, in_pieces, streamed
+from app.api.streams import in_pieces, streamed
 from app.api.v1.models.reports import EmailedOut, EmailReportIn, ReportOut, SummaryOut
 from app.mailer.domain.report import csv_lines, jobs_csv
 from app.mailer.domain.rest import Rest
@@ -159,7 +160,7 @@ def get_evidence(
     exported = export_evidence(
         program.record_office(), actor, campaign_id, version_id=version_id, with_messages=messages
     )
-    headers = {"Content-Disposition": attachment(exported.filename)}
+    headers = {"Content-Disposition": content_disposition(exported.filename)}
     body = in_pieces(exported.pieces)
     return StreamingResponse(body, media_type="application/zip", headers=headers)
 
