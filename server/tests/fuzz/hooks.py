@@ -13,16 +13,25 @@ from schemathesis.checks import CheckContext
 from schemathesis.core.failures import Failure
 
 #: What no schema can say, and is yet told as a fault of the request: whether a text is a mail
-#: address, and rules for several members of a body at once. And a pattern that the document has,
-#: but that Schemathesis does not follow.
-_PLACES = re.compile(r"^/body(/(from_addresses|to)(/\d+)?)?$|^/header/if-match$")
+#: address, what may stand at any depth of the editor's notes, and rules for several members of a
+#: body at once. And a pattern that the document has, but that Schemathesis does not follow.
+_PLACES = re.compile(r"^/body(/(from_addresses|to)(/\d+)?|/editor_state)?$|^/header/if-match$")
 #: Characters that fit a pattern by one dialect of regular expressions and not by another.
 _WORDS = re.compile("control character|line break|should match pattern")
+
+#: What Schemathesis adds to headers to make a request wrong.
+_UNKNOWN_HEADER = "x-schemathesis-unknown-property"
 
 
 @schemathesis.serializer("application/offset+octet-stream")
 def _bytes_of_an_upload(_context: Any, value: Any) -> Any:
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+
+
+@schemathesis.hook
+def filter_case(_context: Any, case: schemathesis.Case) -> bool:
+    """No request is refused for a header that the document does not name (RFC 9110, 5.1)."""
+    return not any(name.lower() == _UNKNOWN_HEADER for name in case.headers or {})
 
 
 @schemathesis.hook
