@@ -35,8 +35,7 @@ def record(
 
     `before` and `after` are the object's members then and now; only those that differ are kept (all
     of them where there is only one side: it was made, or deleted). Values under keys that sound
-    like secrets are redacted. Record late in the transaction: until its end no other of the
-    tenant can record.
+    like secrets are redacted. The entry takes its place in the chain as the transaction commits.
     """
     old, new = changes(before, after)
     return audit.add_entry(

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, select, update
+from sqlalchemy import Row, Select, event, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, SessionTransaction
 
 from app.db.models import AuditCounter, AuditEntry, Tenant
 from app.mailer.domain.audit_chain import Head, Link, content_hash, genesis, link, moment
@@ -21,6 +21,9 @@ EntryRow: TypeAlias = AuditEntry | Row[Any]
 #: What the list can be sorted by, and which column makes a place in it unique.
 SORTABLE = {"sequence": AuditEntry.sequence}
 KEY = AuditEntry.sequence
+
+#: Where a session keeps the entries that its commit will chain.
+_WAITING = "audit entries that wait for the commit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +41,45 @@ class AuditFilter:
 
 
 def add_entry(session: Session, tenant_id: UUID, entry: AuditEntry) -> AuditEntry:
-    """Stores `entry` (complete but for its place in the chain) as the tenant's next.
+    """Makes `entry` (complete but for its place in the chain) the tenant's next, when and if the
+    transaction commits; it has neither number nor hash before.
 
-    It locks the tenant's counter until the transaction ends, and a rollback takes the number back;
-    so do it late in a transaction.
+    A chain is a lock for all of a tenant's changes. Taken last of all, and by every transaction, it
+    is held for as short as can be, and closes no circle of transactions that wait for each other.
     """
+    # What a savepoint takes back would be recorded all the same.
+    assert not session.in_nested_transaction(), "record outside of savepoints"
+    if not session.in_transaction():
+        session.begin()  # or a rollback would have nothing to take back
     entry.tenant_id = tenant_id
-    entry.sequence, entry.previous_hash = _next_place(session, tenant_id)
-    entry.hash = link(entry.previous_hash, content_hash(chain_fields(entry)))
-    session.add(entry)
-    session.flush()
-    session.execute(
-        update(AuditCounter).where(AuditCounter.tenant_id == tenant_id).values(hash=entry.hash)
-    )
+    session.info.setdefault(_WAITING, []).append(entry)
     return entry
+
+
+@event.listens_for(Session, "before_commit")
+def _chain_what_waits(session: Session) -> None:
+    if session.in_nested_transaction():
+        return
+    waiting: list[AuditEntry] = session.info.pop(_WAITING, [])
+    if not waiting:
+        return
+    session.flush()  # every other lock comes before the chain's
+    for tenant_id in sorted({entry.tenant_id for entry in waiting}):
+        own = [entry for entry in waiting if entry.tenant_id == tenant_id]
+        last, previous = _next_places(session, tenant_id, len(own))
+        for sequence, entry in enumerate(own, last - len(own) + 1):
+            entry.sequence, entry.previous_hash = sequence, previous
+            entry.hash = previous = link(previous, content_hash(chain_fields(entry)))
+        session.add_all(own)
+        session.execute(
+            update(AuditCounter).where(AuditCounter.tenant_id == tenant_id).values(hash=previous)
+        )
+
+
+@event.listens_for(Session, "after_transaction_end")
+def _forget_what_waits(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:
+        session.info.pop(_WAITING, None)
 
 
 def chain_fields(entry: EntryRow) -> dict[str, Any]:
@@ -80,19 +108,24 @@ def link_of(entry: EntryRow) -> Link:
     return Link(entry.sequence, entry.previous_hash, content, entry.hash)
 
 
-def _next_place(session: Session, tenant_id: UUID) -> tuple[int, str]:
-    """The tenant's next number, without gaps, and the hash of the entry before."""
+def _next_places(session: Session, tenant_id: UUID, count: int) -> tuple[int, str]:
+    """The last of the tenant's next `count` numbers, without gaps, and the hash before the first.
+
+    It locks the tenant's counter until the transaction ends, and a rollback takes the numbers back.
+    """
     insert: Any = (
         sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     )
     statement = (
         insert(AuditCounter)
-        .values(tenant_id=tenant_id, last=1, hash=genesis(tenant_id))
-        .on_conflict_do_update(index_elements=["tenant_id"], set_={"last": AuditCounter.last + 1})
+        .values(tenant_id=tenant_id, last=count, hash=genesis(tenant_id))
+        .on_conflict_do_update(
+            index_elements=["tenant_id"], set_={"last": AuditCounter.last + count}
+        )
         .returning(AuditCounter.last, AuditCounter.hash)
     )
-    sequence, previous = session.execute(statement).one()
-    return sequence, previous
+    last, previous = session.execute(statement).one()
+    return last, previous
 
 
 def entries(session: Session, tenant_id: UUID, wanted: AuditFilter) -> Sequence[AuditEntry]:

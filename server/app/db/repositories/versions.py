@@ -58,9 +58,7 @@ def get(
 ) -> CampaignVersion:
     """The version with its config; with `lock` nobody else can change it until the commit."""
     query = _with_content(tenant_id).where(CampaignVersion.id == version_id)
-    if lock:
-        query = query.with_for_update().execution_options(populate_existing=True)
-    version = session.scalar(query)
+    version = session.scalar(_locking(query) if lock else query)
     if version is None:
         raise NotFound(
             f"There is no version {version_id}.",
@@ -88,13 +86,17 @@ def find(
     version_id: UUID | None,
     *,
     content: bool = False,
+    lock: bool = False,
 ) -> CampaignVersion | None:
     """The campaign's own version of this id, else (with None) its newest.
 
-    Without `content` its config, which can be large, is not there.
+    Without `content` its config, which can be large, is not there. With `lock` nobody else can
+    change it until the commit.
     """
     query = _with_content(tenant_id) if content else _without_content(tenant_id)
     query = query.where(CampaignVersion.campaign_id == campaign_id)
+    if lock:
+        query = _locking(query)
     if version_id is not None:
         return session.scalar(query.where(CampaignVersion.id == version_id))
     return session.scalar(query.order_by(CampaignVersion.number.desc()).limit(1))
@@ -114,13 +116,19 @@ def latest(session: Session, tenant_id: UUID, campaign_id: UUID) -> CampaignVers
     return version
 
 
-def of_campaign(session: Session, tenant_id: UUID, campaign_id: UUID) -> Sequence[CampaignVersion]:
-    """All versions, newest first, without their configs (which load when looked at)."""
-    return session.scalars(
-        select(CampaignVersion)
-        .where(CampaignVersion.tenant_id == tenant_id, CampaignVersion.campaign_id == campaign_id)
+def of_campaign(
+    session: Session, tenant_id: UUID, campaign_id: UUID, *, lock: bool = False
+) -> Sequence[CampaignVersion]:
+    """All versions, newest first, without their configs (which load when looked at).
+
+    With `lock` nobody else can change any of them until the commit.
+    """
+    query = (
+        _without_content(tenant_id)
+        .where(CampaignVersion.campaign_id == campaign_id)
         .order_by(CampaignVersion.number.desc())
-    ).all()
+    )
+    return session.scalars(_locking(query) if lock else query).all()
 
 
 def page(
@@ -186,6 +194,11 @@ def newest_unbuilt_number(session: Session, tenant_id: UUID, campaign_id: UUID) 
         )
         or 0
     )
+
+
+def _locking(query: Select[CampaignVersion]) -> Select[CampaignVersion]:
+    """Whoever locks a version and its campaign, or its jobs: the campaign first, the jobs last."""
+    return query.with_for_update().execution_options(populate_existing=True)
 
 
 def _without_content(tenant_id: UUID) -> Select[CampaignVersion]:

@@ -48,7 +48,7 @@ def approve_version(
     """
     require_scope(actor, Scope.CAMPAIGN_APPROVE)
     campaign = campaigns.lock(session, actor.tenant_id, campaign_id)
-    version = built_version_of(session, actor.tenant_id, campaign_id, version_id)
+    version = built_version_of(session, actor.tenant_id, campaign_id, version_id, lock=True)
     state = move(version.workflow_state, VersionEvent.APPROVE)
     why_not = why_not_approver(approval_rule(session, campaign), actor.identity, version.author_ids)
     if why_not is not None:
@@ -98,7 +98,7 @@ def withdraw_approval(
     """Take back every yes to a version; what is queued already stays queued. The caller commits."""
     require_scope(actor, Scope.CAMPAIGN_APPROVE)
     campaigns.lock(session, actor.tenant_id, campaign_id)
-    version = version_of(session, actor.tenant_id, campaign_id, version_id)
+    version = version_of(session, actor.tenant_id, campaign_id, version_id, lock=True)
     state = move(version.workflow_state, VersionEvent.WITHDRAW)
     found = approvals.live(session, actor.tenant_id, [version.id])
     if not found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from itertools import islice
@@ -118,15 +118,20 @@ def record_validation(
 
 
 def build_version(
-    workshop: Workshop, actor: Actor, version_id: UUID, prepared: Prepared
+    workshop: Workshop,
+    actor: Actor,
+    version_id: UUID,
+    prepared: Prepared,
+    *,
+    conclude: Callable[[Session, Mapping[str, int]], None] = lambda _session, _counts: None,
 ) -> dict[str, int]:
     """Freeze every letter of a version and store it as jobs; the summary by state.
 
     Stored in portions, so that others can write meanwhile; the version counts as built only with
-    the last of them. A build that was interrupted is simply done again. What was approved is not
-    any more. Raises `Conflict` where the version was queued before, was changed since it was
-    prepared, or is being built by somebody else, and `CampaignInvalid` where the campaign itself is
-    at fault; then what was built before stays.
+    the last of them, in the transaction that `conclude` gets. A build that was interrupted is
+    simply done again. What was approved is not any more. Raises `Conflict` where the version was
+    queued before, was changed since it was prepared, or is being built by somebody else, and
+    `CampaignInvalid` where the campaign itself is at fault; then what was built before stays.
     """
     require_scope(actor, Scope.CAMPAIGN_BUILD)
     prepared.refuse_if_blocked()
@@ -183,6 +188,7 @@ def build_version(
             {"version_id": str(version_id), "build_id": str(build_id), "summary": counts},
             now,
         )
+        conclude(session, counts)
         session.commit()
     return counts
 

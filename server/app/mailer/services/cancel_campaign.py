@@ -39,11 +39,12 @@ def cancel_campaign(
     """
     require_scope(actor, Scope.CAMPAIGN_SEND)
     campaigns.lock(session, actor.tenant_id, campaign_id)
+    locked = versions.of_campaign(session, actor.tenant_id, campaign_id, lock=True)
     cancelled = decisions.cancel_all(session, actor.tenant_id, campaign_id)
     if not cancelled:
         raise Conflict("Nothing of this campaign waits to be sent.", "There is nothing to cancel.")
     leaving = sent = in_doubt = 0
-    for version in versions.of_campaign(session, actor.tenant_id, campaign_id):
+    for version in locked:
         counts = jobs.counts(session, actor.tenant_id, version.id).send
         leaving += counts[SendStatus.COMMITTING]
         sent += counts[SendStatus.SENT]

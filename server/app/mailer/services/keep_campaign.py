@@ -146,7 +146,7 @@ def archive_campaign(
     campaign = campaigns.lock(session, actor.tenant_id, campaign_id)
     if campaign.archived_at is not None:
         raise Conflict("This campaign is in the archive already.")
-    for version in versions.of_campaign(session, actor.tenant_id, campaign_id):
+    for version in versions.of_campaign(session, actor.tenant_id, campaign_id, lock=True):
         version.workflow_state = move(version.workflow_state, VersionEvent.ARCHIVE)
     campaign.archived_at = campaign.updated_at = now
     session.flush()
@@ -163,7 +163,7 @@ def unarchive_campaign(
     if campaign.archived_at is None:
         raise Conflict("This campaign is not in the archive.")
     released = campaigns.released_counts(session, actor.tenant_id, campaign_id)
-    for version in versions.of_campaign(session, actor.tenant_id, campaign_id):
+    for version in versions.of_campaign(session, actor.tenant_id, campaign_id, lock=True):
         queued, cancelled = released.get(version.id, (0, 0))
         event = unarchived_by(
             built=version.built_at is not None,

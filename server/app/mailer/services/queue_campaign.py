@@ -61,7 +61,8 @@ def queue_campaign(
     require_scope(actor, Scope.CAMPAIGN_SEND)
     # One queueing of a campaign at a time, so that two versions cannot both send an entry.
     campaign = campaigns.lock(session, actor.tenant_id, campaign_id)
-    version = built_version_of(session, actor.tenant_id, campaign_id, version_id)
+    # And no build of the version meanwhile, which would take from under it what it queues.
+    version = built_version_of(session, actor.tenant_id, campaign_id, version_id, lock=not dry_run)
     if version.mode == "draft":
         raise Conflict(
             "This version is a draft, and drafts never leave.",

@@ -273,9 +273,11 @@ def _locked(
     *,
     content: bool = False,
 ) -> tuple[CampaignVersion, Gate]:
-    """The version; nobody else decides on or queues the campaign before the commit."""
+    """The version; nobody else decides on, builds or queues it before the commit."""
     campaigns.lock(session, actor.tenant_id, campaign_id)
-    version = built_version_of(session, actor.tenant_id, campaign_id, version_id, content=content)
+    version = built_version_of(
+        session, actor.tenant_id, campaign_id, version_id, content=content, lock=True
+    )
     gate = Gate(actor.tenant_id, campaign_id, version.id, True, version.mode == "send")
     return version, gate
 

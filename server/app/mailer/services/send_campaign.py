@@ -277,7 +277,7 @@ def _finish(outbox: Outbox, actor: Actor, campaign_id: UUID, report: SendReport)
     """What is left now, the versions' states, and the audit entry."""
     now = outbox.clock.now()
     with outbox.sessions() as session:
-        for version in versions.of_campaign(session, actor.tenant_id, campaign_id):
+        for version in versions.of_campaign(session, actor.tenant_id, campaign_id, lock=True):
             counts = jobs.counts(session, actor.tenant_id, version.id)
             waiting = sum(counts.send[status] for status in OPEN)
             report.waiting += waiting

@@ -18,13 +18,15 @@ def version_of(
     version_id: UUID | None,
     *,
     content: bool = True,
+    lock: bool = False,
 ) -> CampaignVersion:
     """The version asked for, else the campaign's newest; `NotFound` where it is not its own.
 
-    Without `content` its config, which can be large, is not there.
+    Without `content` its config, which can be large, is not there. With `lock` nobody else can
+    change it until the commit: whoever moves it, or decides by what was built, has it locked.
     """
     campaigns.get(session, tenant_id, campaign_id)
-    version = versions.find(session, tenant_id, campaign_id, version_id, content=content)
+    version = versions.find(session, tenant_id, campaign_id, version_id, content=content, lock=lock)
     if version is not None:
         return version
     if version_id is None:
@@ -42,9 +44,10 @@ def built_version_of(
     version_id: UUID | None,
     *,
     content: bool = True,
+    lock: bool = False,
 ) -> CampaignVersion:
     """As `version_of`; `Conflict` where that version is not built, or its build was cut off."""
-    version = version_of(session, tenant_id, campaign_id, version_id, content=content)
+    version = version_of(session, tenant_id, campaign_id, version_id, content=content, lock=lock)
     if version.built_at is None:
         raise Conflict(
             f"Version {version.number} is not built, so there is nothing to send.",

@@ -126,10 +126,20 @@ class Task:
         session: Session,
         result: Mapping[str, Any],
         *,
+        unless_cancelled: bool = False,
         campaign_id: UUID | None = None,
         version_id: UUID | None = None,
     ) -> None:
-        """End it well within the transaction that did the work: both are kept, or neither."""
+        """End it well within the transaction that did the work: both are kept, or neither.
+
+        `unless_cancelled` is for work that the rollback takes back entirely: it raises `Stopped`
+        where somebody wants it cancelled by now.
+        """
+        if unless_cancelled:
+            lease_until = self._clock.now() + LEASE
+            _held, cancelled = operations.beat(session, self._held, lease_until=lease_until)
+            if cancelled:
+                raise Stopped(Why.CANCELLED)
         ended = operations.finish(
             session,
             self._held,

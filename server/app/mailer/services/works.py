@@ -103,6 +103,7 @@ def _import(bench: Workbench, task: Task) -> None:
     try:
         stored = bench.bodies.staged(tenant_id, body_id)
         body = b"".join(opened(bench.box, tenant_id, body_id, stored))
+        failpoint("before_import_ends")
         with bench.sessions() as session:
             imported = bench.take_in(session, task.actor, body)
             # Taken up again after a crash, it is imported once all the same.
@@ -112,6 +113,7 @@ def _import(bench: Workbench, task: Task) -> None:
                     "campaign_id": str(imported.campaign_id),
                     "version_id": str(imported.version_id),
                 },
+                unless_cancelled=True,
                 campaign_id=imported.campaign_id,
                 version_id=imported.version_id,
             )
@@ -127,10 +129,13 @@ def _validate(bench: Workbench, task: Task) -> Mapping[str, Any]:
     return validate_version(bench.workshop(task), task.actor, task.version_id)
 
 
-def _build(bench: Workbench, task: Task) -> Mapping[str, Any]:
+def _build(bench: Workbench, task: Task) -> None:
+    def conclude(session: Session, counts: Mapping[str, int]) -> None:
+        task.complete(session, {"entries": dict(counts)}, unless_cancelled=True)
+
     workshop = bench.workshop(task)
     prepared = prepare_version(workshop, task.actor, task.version_id)
-    return {"entries": build_version(workshop, task.actor, task.version_id, prepared)}
+    build_version(workshop, task.actor, task.version_id, prepared, conclude=conclude)
 
 
 def _discard_build(bench: Workbench, tenant_id: UUID, version_id: UUID) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 from app.access import Actor, ActorKind
@@ -75,20 +75,61 @@ def test_the_sequence_has_no_gaps(engine: Engine, session: Session) -> None:
     assert failures == []
     entries = list_entries(session, actor, AuditFilter(limit=100))
     assert [entry.sequence for entry in entries] == list(range(24, 0, -1))
-    assert record(session, other, "a", "t", 1, {}, NOW).sequence == 1
+    record(session, other, "a", "t", 1, {}, NOW)
+    session.commit()
     assert [entry.sequence for entry in list_entries(session, other)] == [1]
 
 
-def test_recording_holds_up_no_insert_of_the_tenant(engine: Engine, session: Session) -> None:
-    """What refers to the tenant's row must not wait for whoever records."""
+def test_whoever_records_before_the_end_holds_nobody_up(engine: Engine, session: Session) -> None:
+    """Two that record, and lock the same row before or after that, must not wait for each other."""
     if engine.dialect.name == "sqlite":
         return  # one writer at a time in any case
     actor = actor_of(session, "acme")
-    record(session, actor, "a", "t", 1, {}, NOW)
-    with session_factory(engine).begin() as other:
-        other.connection().exec_driver_sql("SET LOCAL lock_timeout = '2s'")
-        access.add_role(other, actor.tenant_id, Role(name="r", scopes=[]))
+    role = access.add_role(session, actor.tenant_id, Role(name="r", scopes=[]))
     session.commit()
+    record(session, actor, "a", "t", 1, {}, NOW)
+    with session_factory(engine)() as other:
+        other.connection().exec_driver_sql("SET LOCAL lock_timeout = '2s'")
+        other.get_one(Role, role.id, with_for_update=True)
+        record(other, actor, "b", "t", 1, {}, NOW)
+        other.commit()
+    session.get_one(Role, role.id, with_for_update=True)
+    session.commit()
+    assert [entry.action for entry in list_entries(session, actor)] == ["a", "b"]
+
+
+def test_the_chain_is_locked_after_all_else(session: Session) -> None:
+    actor = actor_of(session, "acme")
+    record(session, actor, "a", "t", 1, {}, NOW)
+    session.add(Role(tenant_id=actor.tenant_id, name="r", scopes=[]))
+    written: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if statement.startswith(("INSERT", "UPDATE")):
+            written.append(statement.split('"')[0].split()[2 if "INSERT" in statement else 1])
+
+    bind = session.get_bind()
+    event.listen(bind, "before_cursor_execute", note)
+    session.commit()
+    event.remove(bind, "before_cursor_execute", note)
+    assert written == ["roles", "audit_counters", "audit_entries", "audit_counters"]
+
+
+def test_what_is_taken_back_was_never_recorded(session: Session) -> None:
+    actor = actor_of(session, "acme")
+    record(session, actor, "a", "t", 1, {}, NOW)
+    session.rollback()
+    record(session, actor, "b", "t", 1, {}, NOW)
+    session.close()
+    session.commit()
+    assert list_entries(session, actor) == []
+    with session.begin_nested(), pytest.raises(AssertionError, match="savepoint"):
+        record(session, actor, "c", "t", 1, {}, NOW)
+    record(session, actor, "d", "t", 1, {}, NOW)
+    with session.begin_nested():
+        pass
+    session.commit()
+    assert [(entry.action, entry.sequence) for entry in list_entries(session, actor)] == [("d", 1)]
 
 
 def test_filters(session: Session) -> None:
@@ -96,6 +137,7 @@ def test_filters(session: Session) -> None:
     for number in range(6):
         action = "campaign.queued" if number % 2 else "campaign.built"
         record(session, actor, action, "campaign", number // 2, {}, NOW + number * MINUTE)
+    session.commit()
 
     def found(**wanted: object) -> list[int]:
         filters = AuditFilter(**wanted)  # type: ignore[arg-type]

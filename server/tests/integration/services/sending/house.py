@@ -78,6 +78,20 @@ class House:
 
     # -- campaigns
 
+    @property
+    def workshop(self) -> Workshop:
+        return Workshop(
+            sessions=self.sessions,
+            files_of=DiskCampaignFiles,
+            confined_files=no_confined_files,
+            pdf_text=pdf_text,
+            archive=ZipArchiver(),
+            blobs=self.blobs,
+            box=self.box,
+            clock=self.clock,
+            progress=lambda _phase, _done, _total: None,
+        )
+
     def build(self, document: dict[str, Any]) -> Imported:
         """Import and build one version."""
         with self.sessions() as session:
@@ -91,19 +105,8 @@ class House:
                 box=self.box,
             )
             session.commit()
-        workshop = Workshop(
-            sessions=self.sessions,
-            files_of=DiskCampaignFiles,
-            confined_files=no_confined_files,
-            pdf_text=pdf_text,
-            archive=ZipArchiver(),
-            blobs=self.blobs,
-            box=self.box,
-            clock=self.clock,
-            progress=lambda _phase, _done, _total: None,
-        )
-        prepared = prepare_version(workshop, self.actor, imported.version_id)
-        build_version(workshop, self.actor, imported.version_id, prepared)
+        prepared = prepare_version(self.workshop, self.actor, imported.version_id)
+        build_version(self.workshop, self.actor, imported.version_id, prepared)
         return imported
 
     def queue(self, campaign_id: UUID, **options: Any) -> Queued:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 from sqlalchemy import func, select
 
 from app.bootstrap.worker_process import WorkerProcess
@@ -61,11 +62,12 @@ def test_a_frozen_worker_that_wakes_up_late_changes_nothing(shop: Shop) -> None:
     assert _jobs(shop) == ENTRIES
 
 
-def test_a_cancelled_build_leaves_no_letter_behind(shop: Shop) -> None:
+@pytest.mark.parametrize("portion", [1, 2, 3])
+def test_a_cancelled_build_leaves_no_letter_behind(shop: Shop, portion: int) -> None:
     version_id = shop.take(ENTRIES).version_id
     build = shop.put_down(Kind.BUILD, version_id)
-    frozen = shop.process("--once", FAILPOINTS="built_portion:stop@1")
-    shop.until(build, lambda _each: _jobs(shop) == 500)
+    frozen = shop.process("--once", FAILPOINTS=f"built_portion:stop@{portion}")
+    shop.until(build, lambda _each: _jobs(shop) == min(500 * portion, ENTRIES))
     while _state(frozen.pid) != "T":
         time.sleep(0.01)
     cancelled = cancel_operation(shop.program.workbench(), shop.actor, build)
@@ -127,6 +129,21 @@ def test_an_import_of_what_is_no_campaign_fails_with_all_reasons(shop: Shop) -> 
     assert ended.status is OperationStatus.FAILED
     assert ended.problem is not None
     assert len(ended.problem["issues"]) > 1
+    assert _staged(shop, ended) == b""
+
+
+def test_an_import_that_was_cancelled_just_before_its_end_imports_nothing(shop: Shop) -> None:
+    operation = _stored_import(shop, {"config": document()})
+    frozen = shop.process("--once", FAILPOINTS="before_import_ends:stop")
+    shop.until(operation, lambda each: each.status is OperationStatus.RUNNING)
+    while _state(frozen.pid) != "T":
+        time.sleep(0.01)
+    cancel_operation(shop.program.workbench(), shop.actor, operation)
+    os.kill(frozen.pid, signal.SIGCONT)
+    assert frozen.wait(60) == 0
+    ended = shop.look(operation)
+    assert ended.status is OperationStatus.CANCELLED
+    assert _versions(shop) == 0
     assert _staged(shop, ended) == b""
 
 
