@@ -11,11 +11,12 @@ from sqlalchemy.orm import Session
 
 from app.access.actor import Actor, require_scope
 from app.access.scopes import Scope
-from app.audit.redaction import changes, clean_text, redact
+from app.audit.redaction import changes, redact
 from app.db.keyset import Order, Slice, fetch
 from app.db.models import AuditEntry
 from app.db.repositories import audit
 from app.db.repositories.audit import AuditFilter
+from app.mailer.domain.storable import clean_text
 
 
 def record(

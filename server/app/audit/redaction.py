@@ -1,11 +1,12 @@
-"""Keeps secrets out of the audit log, and out of the database what it cannot keep."""
+"""Keeps secrets out of the audit log."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
+
+from app.mailer.domain.storable import storable
 
 REDACTED = "(redacted)"
 
@@ -14,8 +15,6 @@ _SECRET_KEY = re.compile(
     r"|private[_-]?key|authorization|credential|cookie",
     re.IGNORECASE,
 )
-# Postgres keeps neither in a text.
-_UNKEEPABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def redact(value: object) -> object:
@@ -39,27 +38,6 @@ def changes(
         same = {key for key in old.keys() & new.keys() if old[key] == new[key]}
         old, new = _without(old, same), _without(new, same)
     return _redacted(old), _redacted(new)
-
-
-def storable(value: object) -> Any:
-    """`value` as JSON that comes back from any database as it went in.
-
-    NUL and lone surrogates become U+FFFD; numbers that are none become text.
-    """
-    if isinstance(value, Mapping):
-        return {clean_text(str(key)): storable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [storable(item) for item in value]
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    return clean_text(str(value))
-
-
-def clean_text(text: str) -> str:
-    """`text` without what Postgres cannot keep."""
-    return _UNKEEPABLE.sub("\ufffd", text)
 
 
 def _redacted(value: Any) -> Any:

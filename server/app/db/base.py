@@ -27,6 +27,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from app.mailer.domain.storable import clean_text
+
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -52,13 +54,13 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class PlainText(TypeDecorator[str]):
-    """Text, in which a NUL becomes U+FFFD: campaign files can spell one, Postgres stores none."""
+    """Text, of which Postgres stores all: campaign files can spell what it does not."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, _dialect: Dialect) -> str | None:
-        return value.replace("\0", "\ufffd") if value and "\0" in value else value
+        return clean_text(value) if value else value
 
 
 class JsonDocument(TypeDecorator[Any]):

@@ -14,6 +14,7 @@ from app.db.base import dump_document
 from app.db.keyset import Order, Slice, Sortable, fetch
 from app.db.models import Campaign, CampaignVersion, MailAccount, WorkflowState
 from app.mailer.domain.errors import Conflict, NotFound
+from app.mailer.domain.storable import clean_text
 
 #: What lists of accounts may be sorted by, and the key that makes an order unambiguous.
 SORTABLE: dict[str, Sortable] = {
@@ -106,7 +107,7 @@ def page(
     if search:
         looked_in = (MailAccount.name, MailAccount.smtp_host, MailAccount.imap_host)
         # As it would be stored.
-        wanted = search.lower().replace("\0", "\ufffd")
+        wanted = clean_text(search.lower())
         query = query.where(
             or_(*(func.lower(each).contains(wanted, autoescape=True) for each in looked_in))
         )

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from app.db.models import AttemptOutcome, Job, SendAttempt
 from app.db.repositories.delivery import Claimed, moved, not_paused
 from app.mailer.domain.delivery.job import Event, ImapStatus, SendStatus, sources_of, target_of
+from app.mailer.domain.storable import clean_text
 from app.mailer.ports import RecipientReply, Reply, Stage
 
 #: Characters of a server's words that are kept, for each letter and each of its recipients.
@@ -107,8 +108,8 @@ def record(
         "lease_until": None,
         "due_at": attempted.due_at,
         "last_code": attempted.reply.code if attempted.reply else None,
-        "last_reply": _storable(attempted.reply.text) if attempted.reply else None,
-        "last_error": _storable(attempted.error) if attempted.error else None,
+        "last_reply": _kept(attempted.reply.text) if attempted.reply else None,
+        "last_error": _kept(attempted.error) if attempted.error else None,
     }
     if committed and not attempted.counts:
         values["attempt_count"] = Job.attempt_count - 1
@@ -139,7 +140,7 @@ def record(
         "outcome": attempted.outcome,
         "stage": attempted.stage,
         "code": attempted.reply.code if attempted.reply else None,
-        "reply": _storable(attempted.reply.text if attempted.reply else attempted.error or ""),
+        "reply": _kept(attempted.reply.text if attempted.reply else attempted.error or ""),
     }
     if committed:
         _end_attempt(session, tenant_id, job.id, job.fence, **outcome)
@@ -202,7 +203,7 @@ def apply_reply(
         "lease_until": None,
         "due_at": due_at,
         "last_code": reply.code,
-        "last_reply": _storable(reply.text),
+        "last_reply": _kept(reply.text),
         "last_error": None,
     }
     if not counts:
@@ -231,7 +232,7 @@ def apply_reply(
             replied_at=at,
             outcome=outcome,
             code=reply.code,
-            reply=_storable(reply.text),
+            reply=_kept(reply.text),
         )
     return bool(won)
 
@@ -286,12 +287,12 @@ def _as_json(recipients: Sequence[RecipientReply]) -> list[dict[str, Any]]:
         {
             "address": each.address,
             "code": each.reply.code,
-            "text": _storable(each.reply.text),
+            "text": _kept(each.reply.text),
         }
         for each in recipients
     ]
 
 
-def _storable(text: str) -> str:
-    """A server's words as any database takes them: Postgres stores no NUL in text."""
-    return text[:_LONGEST_WORDS].replace("\0", "\N{REPLACEMENT CHARACTER}")
+def _kept(text: str) -> str:
+    """A server's words, as many of them as anybody reads."""
+    return clean_text(text[:_LONGEST_WORDS])

@@ -144,8 +144,7 @@ def matching(tenant_id: UUID, wanted: AuditFilter) -> Select[AuditEntry]:
         (AuditEntry.actor_id, wanted.actor_id),
     ):
         if value is not None:
-            # What Postgres takes for no text cannot have been recorded either.
-            query = query.where(column == value.replace("\0", "\ufffd"))
+            query = query.where(column == value)
     if wanted.since is not None:
         query = query.where(AuditEntry.at >= wanted.since)
     if wanted.until is not None:

@@ -48,16 +48,14 @@ class LeftOut:
 
 def count(session: Session, gate: Gate) -> int:
     """How many jobs `queue` would queue."""
-    return (
-        session.scalar(select(func.count()).select_from(Job).where(*_own(gate), _passes(gate))) or 0
-    )
+    return session.scalar(select(func.count()).select_from(Job).where(*passes(gate))) or 0
 
 
 def queue(session: Session, gate: Gate, *, now: datetime, due_at: datetime) -> int:
     """Queue every job that passes the gate; how many they were."""
     result = session.execute(
         update(Job)
-        .where(*_own(gate), _passes(gate))
+        .where(*passes(gate))
         .values(
             send_status=target_of(Event.QUEUE),
             queued_at=now,
@@ -71,6 +69,11 @@ def queue(session: Session, gate: Gate, *, now: datetime, due_at: datetime) -> i
     )
     assert isinstance(result, CursorResult)
     return result.rowcount
+
+
+def passes(gate: Gate) -> tuple[ColumnElement[bool], ...]:
+    """Which jobs are let through."""
+    return (*_own(gate), _passes(gate))
 
 
 def left_out(session: Session, gate: Gate) -> LeftOut:

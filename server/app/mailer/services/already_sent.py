@@ -1,18 +1,26 @@
-"""The guard across campaigns: a personal file that went to the same address not long ago."""
+"""The guard across campaigns: a personal file that went to the same address not long ago.
+
+A build tells of it, and a person decides. Of two campaigns that were built before either was
+queued, the builds know nothing: then the queue refuses the second.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from app.db.repositories.already_sent import sent_files
+from app.db.repositories.access import tenants
+from app.db.repositories.already_sent import repeats, sent_files
 from app.db.repositories.jobs import NewJob
+from app.db.repositories.queueing import Gate
+from app.mailer.domain.campaign import Campaign
 from app.mailer.domain.codes import CODES
-from app.mailer.domain.issues import Issue
+from app.mailer.domain.errors import Conflict
+from app.mailer.domain.issues import Issue, Severity
 from app.mailer.domain.letters.compiled import CompiledCampaign
 from app.mailer.domain.letters.letter import Letter
 
@@ -39,6 +47,34 @@ def judge_already_sent(
     if takers and compiled.campaign.campaign.mode != "test":
         _note(session, tenant_id, campaign_id, compiled, takers, since)
     return [_judged(letter, job) for letter, job in made]
+
+
+def refuse_repeats(session: Session, campaign: Campaign, gate: Gate, now: datetime) -> None:
+    """Raises `Conflict` where what this version would send was sent or queued by another campaign
+    since it was built. No other campaign is queued meanwhile.
+    """
+    effect = campaign.validation_policy.already_sent
+    if campaign.campaign.mode == "test" or effect in (Severity.WARN, Severity.IGNORE):
+        return
+    days = tenants.tenant(session, gate.tenant_id).already_sent_days
+    entries: set[str] = set()
+    example = ""
+    for each in repeats(session, gate, since=now - timedelta(days=days)):
+        reached = {address.lower() for address in each.other_recipients}
+        address = next((own for own in each.recipients if own.lower() in reached), None)
+        if address is None:
+            continue
+        entries.add(each.entry_id)
+        example = example or (
+            f"the file “{each.filename}” to {address} in the campaign “{each.campaign}”"
+        )
+    if entries:
+        count = "1 letter" if len(entries) == 1 else f"{len(entries)} letters"
+        raise Conflict(
+            f"Since this version was built, another campaign was queued that sends what {count} of "
+            f"it would send again: {example}.",
+            "Build it again; then each such letter can be looked at, and accepted or excluded.",
+        )
 
 
 def _note(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from itertools import islice
@@ -24,6 +24,7 @@ from app.mailer.domain.errors import Conflict
 from app.mailer.domain.files.confinement import UPLOADS
 from app.mailer.domain.issues import EntryState, Issue
 from app.mailer.domain.letters.letter import Letter, shown_subject
+from app.mailer.domain.storable import storable
 from app.mailer.domain.version import VersionEvent, move
 from app.mailer.ports import (
     Archiver,
@@ -176,7 +177,7 @@ def build_version(
         version.built_at = now
         version.validation_summary = dict(counts)
         version.workflow_state = move(version.workflow_state, VersionEvent.BUILD)
-        version.source_columns = _storable(prepared.source_columns)
+        version.source_columns = storable(prepared.source_columns)
         issues.replace_for_version(session, actor.tenant_id, version_id, prepared.issues)
         coverage.replace(session, actor.tenant_id, version_id, prepared.uses)
         log.record(
@@ -233,7 +234,7 @@ def _new_job(
         to_display=", ".join(mailbox.display for mailbox in letter.lists.to),
         subject=shown_subject(prepared.compiled, letter.entry),
         issues=letter.issues,
-        source_row=_storable(letter.entry.cells),
+        source_row=storable(letter.entry.cells),
     )
     if built is None or letter.sender is None:
         return job
@@ -267,18 +268,6 @@ def _files(workshop: Workshop, version: CampaignVersion) -> CampaignFiles:
         return workshop.confined_files(version.tenant_id, base, own)
     folder = Path(version.source_base_path or ".")
     return workshop.files_of(folder, folder / own if own else None)
-
-
-def _storable(cells: Sequence[str] | None) -> list[str] | None:
-    """Texts as a JSON column takes them: a table may hold NULs and half characters."""
-    if cells is None:
-        return None
-    return [
-        cell
-        if cell.isprintable()
-        else cell.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
-        for cell in cells
-    ]
 
 
 def _distinct_ids() -> Callable[[str], str]:

@@ -23,6 +23,7 @@ from app.db.repositories import operations
 from app.db.repositories.operations import OperationFilter
 from app.mailer.domain.delivery.review import Refused
 from app.mailer.domain.errors import CampaignInvalid, Conflict, MailerError
+from app.mailer.domain.storable import storable
 
 #: Findings that a problem names; all of them would not fit into a row that is polled.
 _MOST_ISSUES = 100
@@ -198,18 +199,3 @@ def problem_row(error: MailerError) -> dict[str, Any]:
 def fault_row() -> dict[str, Any]:
     """For what is the program's own fault: its log says more than anybody may read here."""
     return {"error": [], "detail": "Something went wrong in the program itself.", "hint": ""}
-
-
-def storable(value: Any) -> Any:
-    """`value` without what JSONB refuses in texts: NUL, and halves of surrogate pairs."""
-    if isinstance(value, str):
-        return (
-            value.encode("utf-16", "surrogatepass")
-            .decode("utf-16", "replace")
-            .replace("\0", "\ufffd")
-        )
-    if isinstance(value, Mapping):
-        return {storable(str(key)): storable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [storable(item) for item in value]
-    return value

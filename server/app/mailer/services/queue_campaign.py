@@ -12,10 +12,12 @@ from app.access.actor import Actor, require_scope
 from app.access.scopes import Scope
 from app.audit import log
 from app.db.repositories import campaigns, queueing
+from app.db.repositories.access import tenants
 from app.mailer.domain.delivery.window import first_due
 from app.mailer.domain.errors import Conflict
 from app.mailer.domain.version import VersionEvent, move
 from app.mailer.ports import Clock, SecretBox
+from app.mailer.services.already_sent import refuse_repeats
 from app.mailer.services.approve_version import require_approval
 from app.mailer.services.import_campaign import stored_campaign
 from app.mailer.services.versions import built_version_of
@@ -55,11 +57,15 @@ def queue_campaign(
     """Let the review gate's messages go: `ready`, `warning` unless left out, accepted ones.
 
     An entry that an earlier version of this campaign sent, or is sending, is left out unless
-    `again`. Raises `Conflict` for a draft, a version that is not built, or one that needs an
-    approval and has none (a dry run counts all the same). The caller commits.
+    `again`. Raises `Conflict` for a draft, a version that is not built, one that would repeat what
+    another campaign queued after the build (`refuse_repeats`), or one that needs an approval and
+    has none (a dry run counts all the same). The caller commits.
     """
     require_scope(actor, Scope.CAMPAIGN_SEND)
-    # One queueing of a campaign at a time, so that two versions cannot both send an entry.
+    # One queueing at a time, so that neither two versions nor two campaigns send the same.
+    campaigns.get(session, actor.tenant_id, campaign_id)
+    if not dry_run:
+        tenants.lock_tenant(session, actor.tenant_id)
     campaign = campaigns.lock(session, actor.tenant_id, campaign_id)
     # And no build of the version meanwhile, which would take from under it what it queues.
     version = built_version_of(session, actor.tenant_id, campaign_id, version_id, lock=not dry_run)
@@ -71,9 +77,9 @@ def queue_campaign(
     state = move(version.workflow_state, VersionEvent.QUEUE)
     if not dry_run:
         require_approval(session, campaign, version)
-    delivery = stored_campaign(version, box).delivery
+    stored = stored_campaign(version, box)
     now = clock.now()
-    due_at = first_due(delivery.send_window, delivery.not_before, now)
+    due_at = first_due(stored.delivery.send_window, stored.delivery.not_before, now)
     gate = queueing.Gate(
         tenant_id=actor.tenant_id,
         campaign_id=campaign_id,
@@ -82,6 +88,7 @@ def queue_campaign(
         # A test letter reached nobody, and may be sent as often as people like.
         leave_out_sent=version.mode == "send" and not again,
     )
+    refuse_repeats(session, stored, gate, now)
     left_out = queueing.left_out(session, gate)
     if dry_run:
         count = queueing.count(session, gate)

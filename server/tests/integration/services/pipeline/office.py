@@ -24,6 +24,7 @@ from app.mailer.domain.campaign import Campaign
 from app.mailer.domain.mime.frame import Frame
 from app.mailer.services.build_version import Workshop, build_version, prepare_version
 from app.mailer.services.import_campaign import Imported, import_campaign, stored_campaign
+from app.mailer.services.queue_campaign import Queued, queue_campaign
 from tests.integration.services.confinement import no_confined_files
 from tests.integration.services.pipeline.desk import NOW, Desk, silent
 
@@ -76,6 +77,22 @@ class Office:
         workshop = self.workshop()
         prepared = prepare_version(workshop, self.actor, version_id)
         return build_version(workshop, self.actor, version_id, prepared)
+
+    def queue(self, campaign_id: UUID, *, dry_run: bool = False) -> Queued:
+        with self.sessions() as session:
+            queued = queue_campaign(
+                session,
+                self.actor,
+                campaign_id,
+                version_id=None,
+                include_warnings=True,
+                again=False,
+                dry_run=dry_run,
+                clock=SystemClock(),
+                box=self.box,
+            )
+            session.commit()
+            return queued
 
     def version(self, version_id: UUID) -> CampaignVersion:
         with self.sessions() as session:

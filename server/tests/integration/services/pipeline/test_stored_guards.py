@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,8 +14,8 @@ from sqlalchemy import update
 from app.access.actor import Actor
 from app.db.models import CampaignVersion, Job, Tenant
 from app.db.repositories import access
-from app.mailer.domain.delivery.job import SendStatus
-from app.mailer.domain.errors import CampaignInvalid
+from app.mailer.domain.delivery.job import Decision, SendStatus
+from app.mailer.domain.errors import CampaignInvalid, Conflict
 from app.mailer.domain.issues import EntryState
 from app.mailer.services.build_version import prepare_version
 from tests.integration.services.pipeline.desk import NOW, document, entry
@@ -149,6 +150,76 @@ def test_the_tenant_says_how_long_it_counts(sent: Office, days: int, found: set[
         session.execute(update(Tenant).values(already_sent_days=days))
         session.commit()
     assert set(warned(sent, cards("second"))) == found
+
+
+def test_a_campaign_that_another_one_overtook_is_not_queued(sent: Office) -> None:
+    """Both were built before either was queued."""
+    one, two = (sent.take(cards(name, "send", entries=_only_e2())) for name in ("one", "two"))
+    sent.build(one.version_id)
+    sent.build(two.version_id)
+    assert sent.queue(one.campaign_id).queued == 1
+    for dry_run in (True, False):
+        with pytest.raises(Conflict, match="in the campaign “The one”"):
+            sent.queue(two.campaign_id, dry_run=dry_run)
+    assert sent.queue(one.campaign_id).already_queued == 1
+    # The next build tells of it, and then a person decides.
+    assert sent.build(two.version_id)["needs_review"] == 1
+    assert sent.queue(two.campaign_id).needs_review == 1
+    with sent.sessions() as session:
+        session.execute(
+            update(Job).where(Job.version_id == two.version_id).values(decision=Decision.ACCEPT)
+        )
+        session.commit()
+    assert sent.queue(two.campaign_id).queued == 1
+
+
+@pytest.mark.parametrize("effect", ["warn", "ignore"])
+def test_a_campaign_may_say_that_it_repeats_others(sent: Office, effect: str) -> None:
+    parts = {"entries": _only_e2(), "validation_policy": {"already_sent": effect}}
+    one, two = (sent.take(cards(name, **parts)) for name in ("one", "two"))
+    sent.build(one.version_id)
+    sent.build(two.version_id)
+    assert sent.queue(one.campaign_id).queued == sent.queue(two.campaign_id).queued == 1
+
+
+def test_others_and_older_ones_overtake_nothing(sent: Office) -> None:
+    entries = _only_e2()
+    entries["inline"][0]["to"] = ["somebody.else@example.org"]
+    for name, parts in (
+        ("another address", {"entries": entries}),
+        ("a test", {"mode": "test"}),
+        ("one", {"entries": _only_e2()}),
+    ):
+        each = sent.take(cards(name.replace(" ", "-"), **parts))
+        sent.build(each.version_id)
+        assert sent.queue(each.campaign_id).queued
+
+
+def test_of_two_that_are_queued_at_once_one_is(sent: Office) -> None:
+    taken = [sent.take(cards(f"c{number}", entries=_only_e2())) for number in range(4)]
+    for each in taken:
+        sent.build(each.version_id)
+    queued: list[int] = []
+    refused: list[Conflict] = []
+    start = threading.Barrier(len(taken))
+
+    def queue(campaign_id: UUID) -> None:
+        start.wait()
+        try:
+            queued.append(sent.queue(campaign_id).queued)
+        except Conflict as conflict:
+            refused.append(conflict)
+
+    threads = [threading.Thread(target=queue, args=(each.campaign_id,)) for each in taken]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (queued, len(refused)) == ([1], 3)
+
+
+def _only_e2() -> dict[str, Any]:
+    return {"inline": [entry(2, values={"number": "2"})]}
 
 
 @pytest.mark.parametrize(

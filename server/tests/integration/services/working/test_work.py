@@ -20,7 +20,6 @@ from app.mailer.services.operations import (
     Kind,
     request_cancel,
     start_operation,
-    storable,
 )
 from app.mailer.services.work import MAX_TRIES, Task
 from tests.integration.services.working.conftest import Shop
@@ -310,11 +309,6 @@ def test_a_chore_that_fails_stops_no_work(shop: Shop) -> None:
 
     shop.worker("a", {Kind.BUILD: build}, shutdown=shutdown, chores=[chore]).run()
     assert shop.look(operation).status is OperationStatus.SUCCEEDED
-
-
-def test_texts_that_no_database_takes_are_mended() -> None:
-    broken = {"a\0": ["b\ud800", {"c": "\ud83d\ude00"}, 3, None]}
-    assert storable(broken) == {"a\ufffd": ["b\ufffd", {"c": "\U0001f600"}, 3, None]}
 
 
 def _cancel(shop: Shop, operation_id: UUID) -> bool:
