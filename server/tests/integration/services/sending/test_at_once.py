@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from uuid import UUID
 
 import pytest
@@ -14,7 +16,7 @@ from sqlalchemy import select
 
 from app.db.models import AuditEntry, CampaignVersion
 from app.mailer.domain.delivery.job import Decision, SendStatus
-from app.mailer.domain.errors import MailerError
+from app.mailer.domain.errors import Conflict, MailerError
 from app.mailer.domain.version import WorkflowState
 from app.mailer.services.approve_version import approve_version, withdraw_approval
 from app.mailer.services.build_version import build_version, prepare_version
@@ -123,9 +125,18 @@ def _acts(house: House, campaign_id: UUID, version_id: UUID) -> dict[str, Callab
             unarchive_campaign(session, actor, campaign_id, now=now)
             session.commit()
 
+    def queue() -> None:
+        for _ in range(9):
+            # While it is being built it cannot be queued, and that would be all of the race.
+            with suppress(Conflict):
+                house.queue(campaign_id, version_id=version_id)
+                return
+            time.sleep(0.02)
+        raise Conflict("Others were faster nine times.")
+
     return {
         "build": build,
-        "queue": lambda: house.queue(campaign_id, version_id=version_id),
+        "queue": queue,
         "exclude": exclude,
         "approve": approve,
         "withdraw": withdraw,
