@@ -87,10 +87,12 @@ def page(
     limit: int,
 ) -> Slice[Job]:
     """A page of the version's jobs."""
-    query = select(Job).where(
-        Job.tenant_id == tenant_id, Job.version_id == version_id, *_conditions(version_id, filters)
-    )
-    return fetch(session, query, order, after=after, limit=limit)
+    own = (Job.tenant_id == tenant_id, Job.version_id == version_id)
+    # The ids first: to sort all jobs of a version as wide as they are takes twice as long.
+    query = select(Job.id).where(*own, *_conditions(version_id, filters))
+    found = fetch(session, query, order, after=after, limit=limit)
+    jobs = {job.id: job for job in session.scalars(select(Job).where(*own, Job.id.in_(found.rows)))}
+    return Slice([jobs[job_id] for job_id in found.rows], found.next_after)
 
 
 def get_of_campaign(session: Session, tenant_id: UUID, campaign_id: UUID, job_id: UUID) -> Job:

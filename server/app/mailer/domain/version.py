@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from app.mailer.domain.delivery.job import Cause
 from app.mailer.domain.errors import IllegalMove
@@ -150,11 +151,13 @@ def move(source: WorkflowState, event: VersionEvent) -> WorkflowState:
     return target
 
 
+@cache
 def sources_of(event: VersionEvent) -> frozenset[WorkflowState]:
     """The states from which `event` is legal: what a compare-and-set compares with."""
     return frozenset(row.source for row in MOVES if row.event is event)
 
 
+@cache
 def allowed_events(source: WorkflowState, cause: Cause | None = None) -> frozenset[VersionEvent]:
     """What may happen next, to anybody or by one cause."""
     return frozenset(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from app.mailer.domain.errors import IllegalMove
 from app.mailer.domain.issues import EntryState
@@ -154,11 +155,13 @@ def move(source: SendStatus, event: Event) -> SendStatus:
     return target
 
 
+@cache
 def sources_of(event: Event) -> frozenset[SendStatus]:
     """The states from which `event` is legal: what a compare-and-set compares with."""
     return frozenset(row.source for row in MOVES if row.event is event)
 
 
+@cache
 def target_of(event: Event) -> SendStatus:
     """Where `event` leads, whatever the source; each event has exactly one target."""
     targets = {row.target for row in MOVES if row.event is event}
@@ -166,6 +169,7 @@ def target_of(event: Event) -> SendStatus:
     return target
 
 
+@cache
 def allowed_events(source: SendStatus, cause: Cause | None = None) -> frozenset[Event]:
     """What may happen next, to anybody or by one cause."""
     return frozenset(
