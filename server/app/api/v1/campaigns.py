@@ -58,7 +58,8 @@ def list_campaigns(
         ),
     ] = None,
     workflow_state: Annotated[
-        WorkflowState | None, Query(description="Of the newest version")
+        WorkflowState | None,
+        Query(description="Of the newest version, or of the newest that is built"),
     ] = None,
 ) -> Any:
     """The campaigns of the tenant that are not in the archive, the one changed last first."""
@@ -67,7 +68,10 @@ def list_campaigns(
     with program.reading() as session:
         found = page_campaigns(session, actor, filters, order=order, after=after, limit=page.limit)
         newest = newest_versions(session, actor, found.rows)
-    return page_of(found, sort, lambda each: CampaignOut.of(each, newest.get(each.id)))
+        built = newest_versions(session, actor, found.rows, built=True)
+    return page_of(
+        found, sort, lambda each: CampaignOut.of(each, newest.get(each.id), built.get(each.id))
+    )
 
 
 @routes.post(
@@ -179,7 +183,9 @@ def unarchive_campaign(campaign_id: UUID, actor: CurrentActor, program: ProgramD
 
 
 def _shown(session: Session, actor: Actor, campaign: Campaign) -> CampaignOut:
-    return CampaignOut.of(campaign, newest_versions(session, actor, [campaign]).get(campaign.id))
+    newest = newest_versions(session, actor, [campaign]).get(campaign.id)
+    built = newest_versions(session, actor, [campaign], built=True).get(campaign.id)
+    return CampaignOut.of(campaign, newest, built)
 
 
 def _made(
@@ -193,4 +199,6 @@ def _made(
     view = view_version(session, actor, version, program.clock.now())
     response.headers["Location"] = f"{PATH}/{campaign.id}"
     response.headers["ETag"] = etag_of(version)
-    return CampaignMade(campaign=CampaignOut.of(campaign, version), version=VersionOut.of(view))
+    built = newest_versions(session, actor, [campaign], built=True).get(campaign.id)
+    shown = CampaignOut.of(campaign, version, built)
+    return CampaignMade(campaign=shown, version=VersionOut.of(view))

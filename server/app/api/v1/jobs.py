@@ -90,7 +90,9 @@ def list_jobs(
     campaign_id: UUID,
     page: Annotated[PageQuery, Depends()],
     filters: Annotated[JobFilter, Depends(_filters)],
-    version_id: Annotated[UUID | None, Query(description="Left out: the newest version")] = None,
+    version_id: Annotated[
+        UUID | None, Query(description="Left out: the newest that is built")
+    ] = None,
     sort: Sort = "position",
 ) -> Any:
     """The jobs of a version, one for each entry; none while it is not built."""

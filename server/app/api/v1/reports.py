@@ -26,7 +26,7 @@ from app.mailer.services.rest_export import USUAL, rest_rows
 
 routes = router("reports", "/campaigns")
 
-VersionId = Annotated[UUID | None, Query(description="Default: the newest version")]
+VersionId = Annotated[UUID | None, Query(description="Left out: the newest that is built")]
 Bom = Annotated[bool, Query(description="Begin with a byte order mark, as Excel needs it")]
 _CSV = "text/csv; charset=utf-8"
 _CSV_ANSWER: dict[int | str, dict[str, Any]] = {

@@ -167,7 +167,8 @@ def summaries(session: Session, tenant_id: UUID) -> Sequence[CampaignSummary]:
 class CampaignFilter:
     """Which campaigns a list shows; None: whatever it is.
 
-    `search` is a part of the name or the external id; `workflow_state` is the newest version's.
+    `search` is a part of the name or the external id; `workflow_state` is that of the
+    newest version, or of the newest that is built.
     """
 
     archived: bool | None = False
@@ -199,7 +200,7 @@ def page(
         )
     if filters.workflow_state is not None:
         newer = aliased(CampaignVersion)
-        newest = ~exists().where(
+        is_newer = and_(
             newer.campaign_id == CampaignVersion.campaign_id,
             newer.number > CampaignVersion.number,
         )
@@ -208,7 +209,13 @@ def page(
                 CampaignVersion.tenant_id == tenant_id,
                 CampaignVersion.campaign_id == Campaign.id,
                 CampaignVersion.workflow_state == filters.workflow_state,
-                newest,
+                or_(
+                    ~exists().where(is_newer),
+                    and_(
+                        CampaignVersion.built_at.is_not(None),
+                        ~exists().where(is_newer, newer.built_at.is_not(None)),
+                    ),
+                ),
             )
         )
     return fetch(session, query, order, after=after, limit=limit)

@@ -23,7 +23,7 @@ from app.db.models import (
     SendAttempt,
 )
 from app.db.repositories.queueing import Gate, sent_elsewhere
-from app.mailer.domain.delivery.job import Decision, Event, SendStatus, sources_of
+from app.mailer.domain.delivery.job import OPEN, Decision, Event, SendStatus, sources_of
 from app.mailer.domain.issues import EntryState, Severity
 from app.mailer.domain.report import JobGroup
 from app.mailer.domain.rest import Rest
@@ -272,6 +272,19 @@ _REST = {
     Rest.NEVER_SENT: and_(_UNSENT, ~_ON_PURPOSE),
     Rest.LEFT_OUT: and_(_UNSENT, _ON_PURPOSE),
 }
+
+
+def waiting_elsewhere(
+    session: Session, tenant_id: UUID, campaign_id: UUID, version_id: UUID
+) -> int:
+    """How many letters of the campaign's other versions still wait to be sent."""
+    counted = select(func.count()).where(
+        Job.tenant_id == tenant_id,
+        Job.campaign_id == campaign_id,
+        Job.version_id != version_id,
+        Job.send_status.in_(OPEN),
+    )
+    return session.scalar(counted) or 0
 
 
 def versions(

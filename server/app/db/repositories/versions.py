@@ -88,7 +88,7 @@ def find(
     content: bool = False,
     lock: bool = False,
 ) -> CampaignVersion | None:
-    """The campaign's own version of this id, else (with None) its newest.
+    """The campaign's own version of this id; with None its newest built one, else its newest.
 
     Without `content` its config, which can be large, is not there. With `lock` nobody else can
     change it until the commit.
@@ -99,7 +99,18 @@ def find(
         query = _locking(query)
     if version_id is not None:
         return session.scalar(query.where(CampaignVersion.id == version_id))
-    return session.scalar(query.order_by(CampaignVersion.number.desc()).limit(1))
+    built_first = (CampaignVersion.built_at.is_(None), CampaignVersion.number.desc())
+    return session.scalar(query.order_by(*built_first).limit(1))
+
+
+def newest_id(session: Session, tenant_id: UUID, campaign_id: UUID) -> UUID | None:
+    """The version of the highest number, built or not."""
+    return session.scalar(
+        select(CampaignVersion.id)
+        .where(CampaignVersion.tenant_id == tenant_id, CampaignVersion.campaign_id == campaign_id)
+        .order_by(CampaignVersion.number.desc())
+        .limit(1)
+    )
 
 
 def latest(session: Session, tenant_id: UUID, campaign_id: UUID) -> CampaignVersion:
@@ -146,13 +157,15 @@ def page(
 
 
 def newest_of(
-    session: Session, tenant_id: UUID, campaign_ids: Collection[UUID]
+    session: Session, tenant_id: UUID, campaign_ids: Collection[UUID], *, built: bool = False
 ) -> dict[UUID, CampaignVersion]:
-    """The newest version of each campaign, without its config, by campaign."""
+    """The newest (built) version of each campaign, without its config, by campaign."""
     last = (
         select(func.max(CampaignVersion.number).label("number"), CampaignVersion.campaign_id)
         .where(
-            CampaignVersion.tenant_id == tenant_id, CampaignVersion.campaign_id.in_(campaign_ids)
+            CampaignVersion.tenant_id == tenant_id,
+            CampaignVersion.campaign_id.in_(campaign_ids),
+            *([CampaignVersion.built_at.is_not(None)] if built else []),
         )
         .group_by(CampaignVersion.campaign_id)
         .subquery()

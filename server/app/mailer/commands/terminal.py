@@ -94,7 +94,7 @@ CampaignId = Annotated[
 ]
 VersionId = Annotated[
     str | None,
-    typer.Option("--version-id", metavar="UUID", help="Else the newest version."),
+    typer.Option("--version-id", metavar="UUID", help="Else the newest that is built."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON alone, for programs.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Also show what is in order.")]

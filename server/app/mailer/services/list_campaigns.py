@@ -43,7 +43,7 @@ def get_campaign(session: Session, actor: Actor, campaign_id: UUID) -> Campaign:
 
 
 def newest_versions(
-    session: Session, actor: Actor, shown: Sequence[Campaign]
+    session: Session, actor: Actor, shown: Sequence[Campaign], *, built: bool = False
 ) -> dict[UUID, CampaignVersion]:
-    """The newest version of each, without its content, by campaign."""
-    return versions.newest_of(session, actor.tenant_id, [each.id for each in shown])
+    """The newest (built) version of each, without its content, by campaign."""
+    return versions.newest_of(session, actor.tenant_id, [each.id for each in shown], built=built)

@@ -74,7 +74,7 @@ def page_jobs(
     after: tuple[Any, Any] | None,
     limit: int,
 ) -> Slice[JobRow]:
-    """A page of a version's jobs (None: the newest version's); none where it is not built."""
+    """A page of a version's jobs (None: as `version_of`); none where it is not built."""
     require_scope(actor, Scope.CAMPAIGN_READ)
     if filters.code is not None and filters.code not in CODES:
         raise MailerError(f"There is no issue code {filters.code!r}.")

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.access.actor import Actor, require_scope
 from app.access.scopes import Scope
 from app.audit import log
-from app.db.repositories import campaigns, queueing
+from app.db.repositories import campaigns, queueing, versions
 from app.db.repositories.access import tenants
 from app.mailer.domain.delivery.window import first_due
 from app.mailer.domain.errors import Conflict
@@ -67,6 +67,8 @@ def queue_campaign(
     if not dry_run:
         tenants.lock_tenant(session, actor.tenant_id)
     campaign = campaigns.lock(session, actor.tenant_id, campaign_id)
+    # Never an older version than the newest, only because that one is not built yet.
+    version_id = version_id or versions.newest_id(session, actor.tenant_id, campaign_id)
     # And no build of the version meanwhile, which would take from under it what it queues.
     version = built_version_of(session, actor.tenant_id, campaign_id, version_id, lock=not dry_run)
     if version.mode == "draft":

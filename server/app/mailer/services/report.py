@@ -46,7 +46,7 @@ def campaign_report(
     include_jobs: bool,
     now: datetime,
 ) -> dict[str, Any]:
-    """The report on a version (None: the newest), ready for JSON; times in ISO 8601, UTC.
+    """The report on a version (None: as `version_of`), ready for JSON; times in ISO 8601, UTC.
 
     A fixed number of statements, however large the campaign; `jobs` only with `include_jobs`.
     """
@@ -169,6 +169,9 @@ def _summary(session: Session, version: CampaignVersion, now: datetime) -> dict[
             now=now,
         ),
         "next_due_at": _iso(next_due_at),
+        "waiting_in_other_versions": reports.waiting_elsewhere(
+            session, version.tenant_id, version.campaign_id, version.id
+        ),
     }
 
 

@@ -40,7 +40,7 @@ def rest_rows(
     version_id: UUID | None,
     wanted: Collection[Rest] = USUAL,
 ) -> RestRows:
-    """Everybody of a version (None: the newest) who belongs to the rest, in its order.
+    """Everybody of a version (None: as `version_of`) who belongs to the rest, in its order.
 
     Nobody whom another version of the campaign reached. `CampaignInvalid` where the version is a
     draft that cannot be read.

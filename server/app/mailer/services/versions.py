@@ -20,7 +20,8 @@ def version_of(
     content: bool = True,
     lock: bool = False,
 ) -> CampaignVersion:
-    """The version asked for, else the campaign's newest; `NotFound` where it is not its own.
+    """The version asked for, else the newest that is built, since its letters are what there is,
+    else the newest; `NotFound` where it is not the campaign's own.
 
     Without `content` its config, which can be large, is not there. With `lock` nobody else can
     change it until the commit: whoever moves it, or decides by what was built, has it locked.

@@ -20,7 +20,7 @@ _Description = Annotated[
 
 
 class NewestVersion(BaseModel):
-    """The newest version of a campaign, in short."""
+    """A version of a campaign, in short."""
 
     id: UUID
     number: int
@@ -28,6 +28,10 @@ class NewestVersion(BaseModel):
     workflow_state: WorkflowState
     is_complete: bool
     built_at: datetime | None
+
+
+def _short(version: CampaignVersion | None) -> NewestVersion | None:
+    return None if version is None else NewestVersion.model_validate(version, from_attributes=True)
 
 
 class CampaignOut(BaseModel):
@@ -45,16 +49,18 @@ class CampaignOut(BaseModel):
     created_at: datetime
     updated_at: datetime
     newest_version: NewestVersion | None
+    newest_built_version: NewestVersion | None = Field(
+        description="The one whose letters are shown and reported, where no version is named"
+    )
 
     @classmethod
-    def of(cls, campaign: Campaign, newest: CampaignVersion | None) -> CampaignOut:
+    def of(
+        cls, campaign: Campaign, newest: CampaignVersion | None, built: CampaignVersion | None
+    ) -> CampaignOut:
         members = {
             name: getattr(campaign, name) for name in cls.model_fields if hasattr(campaign, name)
         }
-        shown = None
-        if newest is not None:
-            shown = NewestVersion.model_validate(newest, from_attributes=True)
-        return cls(**members, newest_version=shown)
+        return cls(**members, newest_version=_short(newest), newest_built_version=_short(built))
 
 
 class CampaignIn(BaseModel):

@@ -66,6 +66,9 @@ class SummaryOut(BaseModel):
     review: ReviewCountsOut
     rate_limit: RateLimitOut
     next_due_at: datetime | None
+    waiting_in_other_versions: int = Field(
+        description="Letters of other versions of the campaign that still wait to be sent"
+    )
 
 
 class AttachmentTotalsOut(BaseModel):
