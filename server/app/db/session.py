@@ -35,13 +35,16 @@ def make_engine(url: str) -> Engine:
         parsed,
         hide_parameters=True,
         pool_pre_ping=True,
+        # More than a process has threads, so that none waits for another one's connection.
         pool_size=10,
-        max_overflow=20,
+        max_overflow=40,
+        pool_timeout=10,
         connect_args={
             "application_name": "multimailer",
             "connect_timeout": 10,
             # A server set to acknowledge commits before they are on disk would break the promise.
-            "options": "-c timezone=UTC -c synchronous_commit=on",
+            # And who waits longer for a lock waits for somebody who froze while holding it.
+            "options": "-c timezone=UTC -c synchronous_commit=on -c lock_timeout=15s",
         },
     )
 

@@ -56,15 +56,20 @@ def for_campaign(
     return found if found is not None and found.campaign_id in (None, campaign_id) else None
 
 
-def brought_by(session: Session, tenant_id: UUID, campaign_id: UUID) -> MailAccount | None:
+def brought_by(
+    session: Session, tenant_id: UUID, campaign_id: UUID, *, lock: bool = False
+) -> MailAccount | None:
     """The account that imports of a campaign keep its passwords in."""
-    return session.scalar(
+    query = (
         select(MailAccount)
         .where(MailAccount.tenant_id == tenant_id, MailAccount.campaign_id == campaign_id)
         .options(*_PASSWORDS)
         .order_by(MailAccount.created_at)
         .limit(1)
     )
+    if lock:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    return session.scalar(query)
 
 
 def name_taken(session: Session, tenant_id: UUID, name: str) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Subquery, and_, case, exists, func, or_, select
+from sqlalchemy import Select, Subquery, and_, case, exists, func, or_, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
@@ -47,17 +47,24 @@ class CampaignSummary:
     send_counts: Counter[SendStatus]
 
 
-def find_by_external_id(session: Session, tenant_id: UUID, external_id: str) -> Campaign | None:
-    return session.scalar(
-        select(Campaign).where(Campaign.tenant_id == tenant_id, Campaign.external_id == external_id)
+def find_by_external_id(
+    session: Session, tenant_id: UUID, external_id: str, *, lock: bool = False
+) -> Campaign | None:
+    query = select(Campaign).where(
+        Campaign.tenant_id == tenant_id, Campaign.external_id == external_id
     )
+    return session.scalar(_locking(query) if lock else query)
 
 
-def get(session: Session, tenant_id: UUID, campaign_id: UUID) -> Campaign:
-    """The campaign; `NotFound` where the tenant has none of this id."""
-    campaign = session.scalar(
-        select(Campaign).where(Campaign.tenant_id == tenant_id, Campaign.id == campaign_id)
-    )
+def _locking(query: Select[Campaign]) -> Select[Campaign]:
+    # What was read before the lock may have changed while it was waited for.
+    return query.with_for_update(key_share=True).execution_options(populate_existing=True)
+
+
+def get(session: Session, tenant_id: UUID, campaign_id: UUID, *, lock: bool = False) -> Campaign:
+    """The campaign; `NotFound` where the tenant has none of this id, or (with `lock`) no more."""
+    query = select(Campaign).where(Campaign.tenant_id == tenant_id, Campaign.id == campaign_id)
+    campaign = session.scalar(_locking(query) if lock else query)
     if campaign is None:
         raise NotFound(
             f"There is no campaign {campaign_id}.", "list_db_campaigns shows the ids that exist."
@@ -78,7 +85,7 @@ def put(
 
     Two that put the same one at once get the same row.
     """
-    campaign = find_by_external_id(session, tenant_id, external_id)
+    campaign = find_by_external_id(session, tenant_id, external_id, lock=True)
     if campaign is None:
         campaign = Campaign(
             tenant_id=tenant_id,
@@ -92,7 +99,7 @@ def put(
             with session.begin_nested():
                 session.add(campaign)
         except IntegrityError:
-            campaign = find_by_external_id(session, tenant_id, external_id)
+            campaign = find_by_external_id(session, tenant_id, external_id, lock=True)
             if campaign is None:
                 raise
         else:
@@ -299,11 +306,4 @@ def lock(session: Session, tenant_id: UUID, campaign_id: UUID) -> Campaign:
     Whoever holds one may wait for a version. So it must not keep the build, which holds that
     version, from storing jobs that refer to the campaign: hence the weaker lock on Postgres.
     """
-    get(session, tenant_id, campaign_id)
-    return session.scalars(
-        select(Campaign)
-        .where(Campaign.tenant_id == tenant_id, Campaign.id == campaign_id)
-        .with_for_update(key_share=True)
-        # What was read before the lock may have changed while it was waited for.
-        .execution_options(populate_existing=True)
-    ).one()
+    return get(session, tenant_id, campaign_id, lock=True)

@@ -68,7 +68,14 @@ def move(
 ) -> set[UUID]:
     """Move jobs by `event`, and return those that still stood where it is legal."""
     found: set[UUID] = set()
+    job_ids = sorted(job_ids)
     for start in range(0, len(job_ids), _CHUNK):
+        session.scalars(
+            select(Job.id)
+            .where(Job.tenant_id == tenant_id, Job.id.in_(job_ids[start : start + _CHUNK]))
+            .order_by(Job.id)
+            .with_for_update()
+        ).all()
         found |= set(
             session.scalars(
                 update(Job)

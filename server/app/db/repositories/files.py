@@ -49,11 +49,12 @@ def get(session: Session, tenant_id: UUID, file_id: UUID) -> StoredFile:
     return file
 
 
-def at(session: Session, tenant_id: UUID, path: str) -> StoredFile | None:
-    """The file at exactly this path."""
-    return session.scalar(
-        select(StoredFile).where(StoredFile.tenant_id == tenant_id, StoredFile.path == path)
-    )
+def at(session: Session, tenant_id: UUID, path: str, *, lock: bool = False) -> StoredFile | None:
+    """The file at exactly this path; with `lock` nobody deletes it before the commit."""
+    query = select(StoredFile).where(StoredFile.tenant_id == tenant_id, StoredFile.path == path)
+    if lock:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    return session.scalar(query)
 
 
 def page(

@@ -21,6 +21,12 @@ _CHUNK = 500
 
 def release(session: Session, tenant_id: UUID, claimed: Sequence[Claimed], worker: str) -> int:
     """Give back claimed jobs that were not attempted, where they are still this worker's."""
+    session.scalars(
+        select(Job.id)
+        .where(Job.tenant_id == tenant_id, Job.id.in_([job.id for job in claimed]))
+        .order_by(Job.id)
+        .with_for_update()
+    ).all()
     return moved(
         session.execute(
             update(Job)

@@ -139,7 +139,14 @@ def of_campaign(
         .where(CampaignVersion.campaign_id == campaign_id)
         .order_by(CampaignVersion.number.desc())
     )
-    return session.scalars(_locking(query) if lock else query).all()
+    if lock:
+        # In the order in which everybody locks several.
+        session.scalars(
+            _locking(_without_content(tenant_id))
+            .where(CampaignVersion.campaign_id == campaign_id)
+            .order_by(CampaignVersion.id)
+        ).all()
+    return session.scalars(query).all()
 
 
 def page(

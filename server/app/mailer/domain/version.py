@@ -36,6 +36,7 @@ class VersionEvent(StrEnum):
     PUBLISH = "publish"
     REOPEN = "reopen"
     BUILD = "build"
+    DISCARD = "discard"
     APPROVE = "approve"
     WITHDRAW = "withdraw"
     LAPSE = "lapse"
@@ -108,6 +109,12 @@ MOVES: tuple[VersionMove, ...] = (
         _E.BUILD,
         _PERSON,
         "Every letter is frozen (anew).",
+    ),
+    *_rows(
+        _to(_S.EDITING, _S.BUILT, _S.APPROVED),
+        _E.DISCARD,
+        _ENGINE,
+        "Another build begins: until it ends, nothing of it is built.",
     ),
     *_rows(
         [*_to(_S.APPROVED, _S.BUILT, _S.APPROVED), *_STAY],

@@ -100,7 +100,7 @@ def move_passwords(
             moved[name] = (spec, password)
     if not moved:
         return left
-    account = accounts.brought_by(session, actor.tenant_id, campaign_row.id)
+    account = accounts.brought_by(session, actor.tenant_id, campaign_row.id, lock=True)
     action = "account.updated"
     if account is None:
         action = "account.created"

@@ -100,6 +100,8 @@ def record_validation(
     now = workshop.clock.now()
     with workshop.sessions() as session:
         version = versions.get(session, actor.tenant_id, version_id, lock=True)
+        if prepared.revision not in (None, version.revision):
+            raise Conflict("Somebody changed this version since it was checked.", "Check it again.")
         version.validated_at = now
         version.validation_summary = prepared.summary()
         found: list[Issue] = list(prepared.issues)
@@ -147,7 +149,9 @@ def build_version(
         move(version.workflow_state, VersionEvent.BUILD)
         void_approvals(session, actor, version, "It was built again.", workshop.clock.now())
         version.build_id = build_id
-        version.built_at = None
+        if version.built_at is not None:
+            version.workflow_state = move(version.workflow_state, VersionEvent.DISCARD)
+            version.built_at = None
         files = _files(workshop, version)
         campaign_id = version.campaign_id
         days = tenants.tenant(session, actor.tenant_id).already_sent_days

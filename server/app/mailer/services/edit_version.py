@@ -30,7 +30,7 @@ from app.mailer.services.version_conditions import (
     refuse_stale,
     refuse_unseen,
 )
-from app.mailer.services.versions import locked_version
+from app.mailer.services.versions import discard_unfinished, locked_version
 
 _MODES = ("draft", "test", "send")
 
@@ -228,8 +228,8 @@ def _put_content(
     keep_secrets(version, secrets, box)
     version.mode = mode_of(config)
     version.is_confined = True
-    # A build that is under way is one of something else now.
-    version.build_id = None
+    # A build that is under way is one of something else now, and so are the letters it made.
+    discard_unfinished(session, version)
     version.validated_at = version.validation_summary = None
     issues.replace_for_version(session, version.tenant_id, version.id, [])
 

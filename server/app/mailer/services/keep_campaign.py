@@ -19,6 +19,7 @@ from app.mailer.domain.errors import CampaignInvalid, Conflict
 from app.mailer.domain.files.confinement import UPLOADS
 from app.mailer.domain.version import VersionEvent, WorkflowState, move, unarchived_by
 from app.mailer.services.edit_version import mode_of, sha256_of
+from app.mailer.services.versions import discard_unfinished
 
 #: In the place of a value that is not to be changed, where None is a value.
 UNCHANGED: Any = object()
@@ -147,6 +148,7 @@ def archive_campaign(
     if campaign.archived_at is not None:
         raise Conflict("This campaign is in the archive already.")
     for version in versions.of_campaign(session, actor.tenant_id, campaign_id, lock=True):
+        discard_unfinished(session, version)
         version.workflow_state = move(version.workflow_state, VersionEvent.ARCHIVE)
     campaign.archived_at = campaign.updated_at = now
     session.flush()
@@ -164,6 +166,8 @@ def unarchive_campaign(
         raise Conflict("This campaign is not in the archive.")
     released = campaigns.released_counts(session, actor.tenant_id, campaign_id)
     for version in versions.of_campaign(session, actor.tenant_id, campaign_id, lock=True):
+        if version.workflow_state is not WorkflowState.ARCHIVED:
+            continue
         queued, cancelled = released.get(version.id, (0, 0))
         event = unarchived_by(
             built=version.built_at is not None,

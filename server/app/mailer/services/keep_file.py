@@ -143,7 +143,7 @@ def _put_at(
     media_type: str,
 ) -> tuple[StoredFile, BlobRef | None]:
     now = depot.clock.now()
-    file = files.at(session, actor.tenant_id, upload.path)
+    file = files.at(session, actor.tenant_id, upload.path, lock=True)
     members = {"size": ref.size, "sha256": ref.sha256, "media_type": media_type}
     before: dict[str, object] | None = None
     if file is None:

@@ -21,7 +21,7 @@ from app.db.keyset import Order, Slice
 from app.db.models import Upload
 from app.db.repositories import files
 from app.db.repositories.access import tenants
-from app.mailer.domain.errors import Conflict, Expired, MailerError, TooLarge
+from app.mailer.domain.errors import Conflict, Expired, MailerError, NotFound, TooLarge
 from app.mailer.domain.files.stored_path import stored_path
 from app.mailer.services.depot import Depot
 from app.mailer.services.keep_file import keep_file
@@ -181,7 +181,8 @@ def delete_upload(depot: Depot, actor: Actor, upload_id: UUID) -> None:
     require_scope(actor, Scope.FILES_WRITE)
     with depot.sessions() as session:
         upload = files.get_upload(session, actor.tenant_id, upload_id)
-        files.delete_upload(session, actor.tenant_id, upload_id)
+        if not files.delete_upload(session, actor.tenant_id, upload_id):
+            raise NotFound(f"There is no upload {upload_id}.", "Begin a new one.")
         log.record(
             session,
             actor,

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.db.models import CampaignVersion
-from app.db.repositories import campaigns, versions
+from app.db.repositories import campaigns, jobs, versions
 from app.mailer.domain.errors import Conflict, NotFound
 
 
@@ -65,3 +65,13 @@ def locked_version(
     if version.campaign_id != campaign_id:
         raise NotFound(f"The campaign {campaign_id} has no version {version_id}.")
     return version
+
+
+def discard_unfinished(session: Session, version: CampaignVersion) -> None:
+    """Half a build is none: its letters go, and whoever is still at it cannot end it.
+
+    The version is locked.
+    """
+    if version.built_at is None and version.build_id is not None:
+        jobs.delete_unqueued(session, version.tenant_id, version.id)
+        version.build_id = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -12,11 +13,11 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.access.actor import Actor
 from app.audit import log
 from app.db.models import AppendAttemptOutcome, Operation, OperationStatus
-from app.db.repositories import jobs, versions
+from app.db.repositories import versions
 from app.db.repositories.appending import ToAppend
 from app.failpoints import failpoint
 from app.mailer.domain.campaign import Campaign
-from app.mailer.domain.errors import Conflict, MailerError
+from app.mailer.domain.errors import Conflict, MailerError, NotFound
 from app.mailer.domain.mailbox import parse_mailbox
 from app.mailer.ports import (
     BlobStore,
@@ -38,6 +39,7 @@ from app.mailer.services.operations import Kind, request_cancel
 from app.mailer.services.stored_body import opened
 from app.mailer.services.trial import NotTaken, Trial, build_trial, send_trial
 from app.mailer.services.validate_version import validate_version
+from app.mailer.services.versions import discard_unfinished
 from app.mailer.services.work import Task, Work
 
 #: The phase from which on a test letter may have left.
@@ -139,12 +141,8 @@ def _build(bench: Workbench, task: Task) -> None:
 
 
 def _discard_build(bench: Workbench, tenant_id: UUID, version_id: UUID) -> None:
-    """Half a build is none: its letters go, and a worker that was frozen cannot end it."""
-    with bench.sessions() as session:
-        version = versions.get(session, tenant_id, version_id, lock=True)
-        if version.built_at is None and version.build_id is not None:
-            jobs.delete_unqueued(session, tenant_id, version_id)
-            version.build_id = None
+    with bench.sessions() as session, suppress(NotFound):  # deleted, and so is what was built
+        discard_unfinished(session, versions.get(session, tenant_id, version_id, lock=True))
         session.commit()
 
 

@@ -12,7 +12,16 @@ from sqlalchemy import CompoundSelect, Select, delete, func, literal, or_, selec
 from sqlalchemy.orm import Session, undefer
 
 from app.db.keyset import Order, Slice, Sortable, fetch
-from app.db.models import Group, GroupMember, GroupRole, Role, Tenant, User, UserRole
+from app.db.models import (
+    CampaignVersion,
+    Group,
+    GroupMember,
+    GroupRole,
+    Role,
+    Tenant,
+    User,
+    UserRole,
+)
 
 SORTABLE: dict[str, Sortable] = {
     "email": User.email,
@@ -75,6 +84,13 @@ def add_user(session: Session, tenant_id: UUID, user: User) -> User:
 
 def delete_user(session: Session, tenant_id: UUID, user_id: UUID) -> None:
     """With everything that is only his: sessions, keys, recovery codes, memberships."""
+    # The versions that he has the edit lock of, in the order in which everybody locks several.
+    session.scalars(
+        select(CampaignVersion.id)
+        .where(CampaignVersion.tenant_id == tenant_id, CampaignVersion.locked_by_user_id == user_id)
+        .order_by(CampaignVersion.id)
+        .with_for_update()
+    ).all()
     session.execute(delete(User).where(User.tenant_id == tenant_id, User.id == user_id))
 
 

@@ -49,7 +49,7 @@ def user_under(session: Session, actor: Actor, user_id: UUID) -> User:
 
     Else a new password for a mightier user would be a way to that user's scopes.
     """
-    found = users.user(session, actor.tenant_id, user_id)
+    found = users.lock_user(session, actor.tenant_id, user_id)
     if found is None:
         raise no_user(user_id)
     require_all(actor, users.scopes_of_user(session, actor.tenant_id, user_id))
