@@ -12,7 +12,7 @@ from typing import Any
 
 from app.mailer.domain.campaign import Campaign, EntrySpec
 from app.mailer.domain.campaign.check import check_campaign
-from app.mailer.domain.campaign.shape import read_shape_of
+from app.mailer.domain.campaign.shape import read_shape_of, readable_part
 from app.mailer.domain.codes import CODES
 from app.mailer.domain.entries.entry import check_ids, entries_from_inline
 from app.mailer.domain.issues import Issue
@@ -70,8 +70,8 @@ def check_section(
     _campaign, issues = read_shape_of(config)
     found = [issue for issue in issues if _concerns(issue.pointer, section)]
     sound = _sound_part(config, issues)
-    campaign, left = read_shape_of(sound)
-    if campaign is None or left:
+    campaign = readable_part(sound)
+    if campaign is None:
         return found
     broken = tuple(f"/{key}" for key in config if key not in sound)
     for issue in _findings(campaign, section, time_zones, jinja_allowed):
@@ -96,12 +96,14 @@ def _concerns(pointer: str, section: Section) -> bool:
 
 
 def _sound_part(config: Mapping[str, Any], issues: list[Issue]) -> dict[str, Any]:
-    """The file without the sections that cannot be read, and with what every file must have."""
-    broken = {issue.pointer.split("/")[1] for issue in issues if issue.pointer}
-    sound = {key: value for key, value in config.items() if key not in broken}
-    sound["version"] = "1.0"
-    sound.setdefault("campaign", {"id": "draft", "name": "Draft", "mode": "draft"})
-    return sound
+    """The file without the sections that cannot be read; an unknown key is no reason for that,
+    but in the fields."""
+    broken = {
+        issue.pointer.split("/")[1]
+        for issue in issues
+        if issue.pointer and (issue.code != "unknown-key" or issue.pointer.startswith("/fields/"))
+    }
+    return {key: value for key, value in config.items() if key not in broken}
 
 
 def _findings(
