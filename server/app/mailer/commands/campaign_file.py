@@ -12,6 +12,7 @@ from app.bootstrap.tools import Tools
 from app.mailer.adapters.campaign_files import DiskCampaignFiles
 from app.mailer.commands.terminal import (
     coloured,
+    letters,
     print_issues,
     print_json_stream,
     print_summary,
@@ -175,4 +176,4 @@ def print_prepared(
     else:
         say("[green]Nothing is wrong.[/]")
     queueable = summary[EntryState.READY.value] + summary[EntryState.WARNING.value]
-    say(f"{queueable} of {len(prepared.letters)} letters may be sent as they are.")
+    say(f"{queueable} of {letters(len(prepared.letters))} may be sent as they are.")
