@@ -232,7 +232,7 @@ def test_queueing_twice_queues_nothing_more(story: Story) -> None:
 
 
 def test_a_dry_run_of_sending_proves_the_bytes_and_sends_nothing(story: Story) -> None:
-    assert story.done["send dry"].out.startswith("8 of 8 due letters would be sent")
+    assert story.done["send dry"].out.startswith("8 of 8 letters that are due would be sent")
     assert story.before_sending == 0
 
 

@@ -193,12 +193,17 @@ def validate_version_part(
     actor: CurrentActor,
     program: ProgramDep,
 ) -> SectionOut:
-    """Check one section of what is stored; what is missing elsewhere does not matter here."""
+    """Check one section of what is stored; what is missing elsewhere does not matter here.
+
+    No file is opened: `not_checked` says where only validating the whole version tells more.
+    """
     with program.reading() as session:
         found = check_part(session, actor, campaign_id, version_id, body.section, box=program.box)
-    issues = [IssueOut.model_validate(issue, from_attributes=True) for issue in found]
-    valid = all(issue.severity is not Severity.BLOCK for issue in found)
-    return SectionOut(section=body.section, valid=valid, issues=issues)
+    issues = [IssueOut.model_validate(issue, from_attributes=True) for issue in found.issues]
+    valid = all(issue.severity is not Severity.BLOCK for issue in found.issues)
+    return SectionOut(
+        section=body.section, valid=valid, issues=issues, not_checked=found.not_checked
+    )
 
 
 def _writing(body: AutosaveIn, raw: bytes) -> Writing:

@@ -28,6 +28,7 @@ from app.mailer.commands.terminal import (
     CampaignFile,
     Verbose,
     coloured,
+    letters,
     run,
     say,
 )
@@ -77,7 +78,7 @@ def main(
     else:
         print_prepared(prepared, summary, verbose=verbose, files=True)
         if output_dir is not None:
-            say(f"{written} letters are in {coloured(output_dir)} for review.")
+            say(f"{letters(written, 'is', 'are')} in {coloured(output_dir)} for review.")
     return FINDINGS if prepared.has_findings else OK
 
 

@@ -12,6 +12,7 @@ from app.bootstrap.tools import Tools
 from app.mailer.adapters.campaign_files import DiskCampaignFiles
 from app.mailer.commands.terminal import (
     coloured,
+    letters,
     print_issues,
     print_json_stream,
     print_summary,
@@ -19,12 +20,13 @@ from app.mailer.commands.terminal import (
     say,
 )
 from app.mailer.domain.campaign import Campaign
+from app.mailer.domain.campaign.shape import read_partly
 from app.mailer.domain.errors import CampaignInvalid, MailerError
-from app.mailer.domain.issues import EntryState, Issue
+from app.mailer.domain.issues import EntryState
 from app.mailer.domain.letters.letter import Letter
 from app.mailer.ports import Progress
 from app.mailer.services.build import Built
-from app.mailer.services.prepare import Prepared, prepare, read_campaign
+from app.mailer.services.prepare import Prepared, prepare, prepare_part
 
 #: More than any campaign that a person would want to read.
 _MAX_BYTES = 256 * 1024 * 1024
@@ -58,21 +60,17 @@ def read_campaign_bytes(path: Path) -> bytes:
         ) from error
 
 
-def open_campaign(tools: Tools, path: Path) -> tuple[Campaign, DiskCampaignFiles]:
-    """A campaign file, and the files beside it."""
-    campaign = read_campaign(read_campaign_bytes(path))
-    return campaign, tools.files_of(path.parent, path)
-
-
 def prepare_file(
     tools: Tools, path: Path, progress: Progress, *, match: bool
 ) -> tuple[Prepared, DiskCampaignFiles]:
-    """A campaign file with everything in it checked."""
-    campaign, files = open_campaign(tools, path)
-    return (
-        prepare(campaign, files, pdf_text=tools.pdf_text, progress=progress, match=match),
-        files,
-    )
+    """A campaign file with everything in it checked, and the files beside it."""
+    text = read_campaign_bytes(path)
+    files = tools.files_of(path.parent, path)
+
+    def prepare_one(campaign: Campaign) -> Prepared:
+        return prepare(campaign, files, pdf_text=tools.pdf_text, progress=progress, match=match)
+
+    return prepare_part(*read_partly(text), prepare_one), files
 
 
 def refused_json(error: CampaignInvalid) -> dict[str, object]:
@@ -151,9 +149,7 @@ def print_prepared(
     info = prepared.campaign.campaign
     say(f"[bold]{coloured(info.name)}[/] ({coloured(info.id)}, mode {info.mode})")
     print_summary(summary)
-    found: list[Issue] = [*prepared.issues]
-    for letter in prepared.letters:
-        found.extend(letter.issues)
+    found = prepared.found
     if verbose:
         print_table(
             "Entries",
@@ -180,4 +176,4 @@ def print_prepared(
     else:
         say("[green]Nothing is wrong.[/]")
     queueable = summary[EntryState.READY.value] + summary[EntryState.WARNING.value]
-    say(f"{queueable} of {len(prepared.letters)} letters may be sent as they are.")
+    say(f"{queueable} of {letters(len(prepared.letters))} may be sent as they are.")

@@ -19,6 +19,7 @@ from app.mailer.commands.terminal import (
     CampaignId,
     VersionId,
     coloured,
+    letters,
     parse_uuid,
     print_json,
     print_table,
@@ -88,7 +89,7 @@ def main(
     else:
         _show(report)
         if jobs_csv is not None:
-            say(f"{rows} letters are listed in {coloured(jobs_csv)}.")
+            say(f"{letters(rows, 'is', 'are')} listed in {coloured(jobs_csv)}.")
         if rest_csv is not None:
             say(f"{rest} rows of those who got nothing are in {coloured(rest_csv)}.")
             if not no_guard:

@@ -92,7 +92,7 @@ def main(
             if built
             else prepared.summary()
         )
-    issues = [*prepared.issues, *(i for letter in prepared.letters for i in letter.issues)]
+    issues = prepared.found
     if as_json:
         result |= {
             "validated": validate,

@@ -15,6 +15,7 @@ from app.mailer.commands.terminal import (
     AsJson,
     CampaignId,
     VersionId,
+    letters,
     parse_uuid,
     print_json,
     print_table,
@@ -81,8 +82,10 @@ def main(
 
 
 def _show(queued: Queued) -> None:
-    done = "would be queued" if queued.dry_run else "are queued"
-    say(f"[bold]{queued.queued}[/] letters of version {queued.version_number} {done}.")
+    of_version = f"of version {queued.version_number}"
+    one, more = ("would be",) * 2 if queued.dry_run else ("is", "are")
+    done = letters(queued.queued, f"{of_version} {one}", f"{of_version} {more}")
+    say(f"{done} queued.")
     left_out = [
         (count, reason) for name, reason in _LEFT_OUT.items() if (count := getattr(queued, name))
     ]

@@ -18,6 +18,7 @@ from app.mailer.commands.terminal import (
     CampaignId,
     Counted,
     coloured,
+    letters,
     parse_uuid,
     print_json,
     run,
@@ -131,12 +132,13 @@ def _show(report: SendReport) -> None:
     if report.recovered:
         say(
             f"From a run that broke off: {report.recovered.replayed} answers found, "
-            f"{report.recovered.queued} letters queued again, "
+            f"{letters(report.recovered.queued)} queued again, "
             f"{report.recovered.in_doubt} in doubt."
         )
     if report.dry_run:
         proven = report.outcomes[SendStatus.SENT]
-        say(f"{proven} of {report.due} due letters would be sent; their bytes are as built.")
+        due = letters(report.due, "that is due", "that are due")
+        say(f"{proven} of {due} would be sent; the bytes are as built.")
         if changed := report.outcomes[SendStatus.FAILED]:
             say(f"[red]{changed} differ from what was built and would not be sent.[/]")
     else:
@@ -150,11 +152,12 @@ def _show(report: SendReport) -> None:
         say("Interrupted; run the same command to go on.")
     if report.waiting and not report.dry_run:
         when = f", the next from {report.next_due:%Y-%m-%d %H:%M:%S} UTC" if report.next_due else ""
-        say(f"{report.waiting} letters still wait{when}.")
+        say(f"{letters(report.waiting, 'still waits', 'still wait')}{when}.")
     if report.in_doubt:
         say(
-            f"[red]{report.in_doubt} letters are in doubt:[/] the server may or may not have "
-            "accepted them. Look there, then decide: review_jobs --assume-sent or --resend."
+            f"[red]{letters(report.in_doubt, 'is', 'are')} in doubt:[/] the server may or may "
+            "not have accepted what it got. Look there, then decide: review_jobs --assume-sent or "
+            "--resend."
         )
 
 

@@ -278,6 +278,11 @@ def coloured(value: object) -> str:
     return f"[{colour}]{text}[/]" if colour else text
 
 
+def letters(count: int, one: str = "", more: str = "") -> str:
+    """So many letters, with the verb for one of them or for more."""
+    return f"{count} letter {one}".rstrip() if count == 1 else f"{count} letters {more}".rstrip()
+
+
 def say(text: str) -> None:
     """A line on standard output, never broken; data in it has gone through `coloured`."""
     out.print(text, soft_wrap=True)

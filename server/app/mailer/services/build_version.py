@@ -20,9 +20,10 @@ from app.db.repositories import coverage, issues, jobs, versions
 from app.db.repositories.access import tenants
 from app.db.repositories.jobs import NewAttachment, NewJob
 from app.failpoints import failpoint
+from app.mailer.domain.campaign import Campaign
 from app.mailer.domain.errors import Conflict
 from app.mailer.domain.files.confinement import UPLOADS
-from app.mailer.domain.issues import EntryState, Issue
+from app.mailer.domain.issues import EntryState
 from app.mailer.domain.letters.letter import Letter, shown_subject
 from app.mailer.domain.storable import storable
 from app.mailer.domain.version import VersionEvent, move
@@ -39,8 +40,8 @@ from app.mailer.ports import (
 from app.mailer.services.already_sent import judge_already_sent
 from app.mailer.services.approve_version import void_approvals
 from app.mailer.services.build import Built, build_letters
-from app.mailer.services.import_campaign import stored_campaign
-from app.mailer.services.prepare import Prepared, prepare
+from app.mailer.services.import_campaign import stored_part
+from app.mailer.services.prepare import Prepared, prepare, prepare_part
 from app.mailer.services.private_hosts import private_host_issues
 
 #: Jobs of one transaction: other writers wait no longer than for these.
@@ -77,17 +78,22 @@ def prepare_with_files(
     """As `prepare_version`, with the files; the caller has seen to it that this is allowed."""
     with workshop.sessions() as session:
         version = versions.get(session, tenant_id, version_id)
-        campaign = stored_campaign(version, workshop.box)
+        campaign, faults = stored_part(version, workshop.box)
         tenant = tenants.tenant(session, tenant_id)
     files = _files(workshop, version)
-    prepared = prepare(
-        campaign,
-        files,
-        pdf_text=workshop.pdf_text,
-        progress=workshop.progress,
-        jinja_allowed=tenant.jinja_allowed,
-    )
-    prepared.issues.extend(private_host_issues(campaign, workshop.refuse_private))
+
+    def prepare_one(campaign: Campaign) -> Prepared:
+        prepared = prepare(
+            campaign,
+            files,
+            pdf_text=workshop.pdf_text,
+            progress=workshop.progress,
+            jinja_allowed=tenant.jinja_allowed,
+        )
+        prepared.issues.extend(private_host_issues(campaign, workshop.refuse_private))
+        return prepared
+
+    prepared = prepare_part(campaign, faults, prepare_one)
     prepared.revision = version.revision
     return prepared, files
 
@@ -104,9 +110,7 @@ def record_validation(
             raise Conflict("Somebody changed this version since it was checked.", "Check it again.")
         version.validated_at = now
         version.validation_summary = prepared.summary()
-        found: list[Issue] = list(prepared.issues)
-        if version.built_at is None:
-            found += [issue for letter in prepared.letters for issue in letter.issues]
+        found = prepared.issues if version.built_at is not None else prepared.found
         issues.replace_for_version(session, actor.tenant_id, version_id, found)
         log.record(
             session,

@@ -24,7 +24,7 @@ from app.db.base import dump_document
 from app.db.models import CampaignVersion, WorkflowState
 from app.db.repositories import campaigns, versions
 from app.mailer.domain.campaign import Campaign
-from app.mailer.domain.campaign.shape import read_shape_of
+from app.mailer.domain.campaign.shape import read_partly_of
 from app.mailer.domain.campaign.snapshot import (
     MARK,
     with_absolute_paths,
@@ -177,11 +177,16 @@ def stored_campaign(version: CampaignVersion, box: SecretBox) -> Campaign:
 
     `version` belongs to a session: a mail account may be looked up.
     """
-    config = with_secrets(version.config, kept_secrets(version, box))
-    campaign, issues = read_shape_of(config)
-    if campaign is None:
+    campaign, issues = stored_part(version, box)
+    if campaign is None or issues:
         raise CampaignInvalid(issues)
-    return with_servers(version, campaign, box)
+    return campaign
+
+
+def stored_part(version: CampaignVersion, box: SecretBox) -> tuple[Campaign | None, list[Issue]]:
+    """As `stored_campaign`, but with every issue of its shape, as `read_partly` has them."""
+    campaign, issues = read_partly_of(with_secrets(version.config, kept_secrets(version, box)))
+    return (None if campaign is None else with_servers(version, campaign, box)), issues
 
 
 def _context(version: CampaignVersion) -> str:

@@ -7,7 +7,7 @@ the faults of no one entry. Nothing is written anywhere.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from zoneinfo import available_timezones
 
@@ -70,6 +70,11 @@ class Prepared:
             or any(letter.state in attention for letter in self.letters)
         )
 
+    @property
+    def found(self) -> list[Issue]:
+        """Everything that is wrong, in the campaign and in its letters."""
+        return [*self.issues, *(issue for letter in self.letters for issue in letter.issues)]
+
     def refuse_if_blocked(self) -> None:
         """Raises `CampaignInvalid` where the campaign itself is at fault."""
         blocking = [issue for issue in self.issues if issue.severity is Severity.BLOCK]
@@ -83,6 +88,24 @@ def read_campaign(text: str | bytes) -> Campaign:
     if campaign is None:
         raise CampaignInvalid(issues)
     return campaign
+
+
+def prepare_part(
+    campaign: Campaign | None,
+    issues: Sequence[Issue],
+    prepare_one: Callable[[Campaign], Prepared],
+) -> Prepared:
+    """Prepare what `shape.read_partly` could read, by `prepare` with all that it takes besides.
+
+    Nothing is made of a file whose shape is wrong: `CampaignInvalid` has what is wrong in it and,
+    as far as that can be seen, in the rest.
+    """
+    if campaign is None:
+        raise CampaignInvalid(issues)
+    prepared = prepare_one(campaign)
+    if issues:
+        raise CampaignInvalid([*issues, *prepared.found])
+    return prepared
 
 
 def prepare(

@@ -27,8 +27,7 @@ def validate_version(workshop: Workshop, actor: Actor, version_id: UUID) -> dict
         _record_unreadable(workshop, actor, version_id, error.issues)
         return _counted({state.value: 0 for state in EntryState}, error.issues, has_findings=True)
     record_validation(workshop, actor, version_id, prepared)
-    found = [*prepared.issues, *(each for letter in prepared.letters for each in letter.issues)]
-    return _counted(prepared.summary(), found, has_findings=prepared.has_findings)
+    return _counted(prepared.summary(), prepared.found, has_findings=prepared.has_findings)
 
 
 def _record_unreadable(

@@ -142,6 +142,59 @@ def test_a_section_is_checked_by_itself(api: Api) -> None:
     ]
     assert codes(draft, "attachments") == [("invalid-value", "/attachments/base_path")]
     draft.post("validate-partial", {"section": "weather"}, 422)
+    assert codes(draft, "entries") == codes(draft, "recipients")
+
+
+def test_a_section_says_what_of_it_nobody_looked_at(api: Api) -> None:
+    draft = begin(api.acme)
+
+    def not_checked() -> dict[str, list[str]]:
+        return {
+            section: draft.post("validate-partial", {"section": section})["not_checked"]
+            for section in ("template", "attachments", "entries", "delivery", "all")
+        }
+
+    draft.autosave(document())
+    assert set(map(tuple, not_checked().values())) == {()}
+    draft.autosave(document(entries={"inline": [{"to": f"{n}@example.org"} for n in range(1001)]}))
+    assert not_checked()["entries"] == ["entries"]
+    draft.autosave(
+        document(
+            template={"subject": "Hi", "text": {"path": "nothere.txt"}},
+            attachments={"base_path": "nowhere", "global": [{"file_filter": "*.pdf"}]},
+            entries={"source": {"path": "nothere.csv"}},
+        )
+    )
+    assert not_checked() == {
+        "template": ["files"],
+        "attachments": ["files"],
+        "entries": ["files", "entries"],
+        "delivery": [],
+        "all": ["files", "entries"],
+    }
+
+
+def test_the_mail_account_that_a_section_names_is_looked_up(api: Api) -> None:
+    account = {"name": "office", "smtp": {"host": "mail.example.org"}}
+    account |= {"from_addresses": ["@example.org"]}
+    assert api.acme.post(f"{letters.V1}/accounts", json=account).status_code == 201
+    draft = begin(api.acme)
+    draft.autosave(document(server={"account": "offce"}))
+    assert codes(draft, "server") == [("unknown-account", "/server/account")]
+    draft.autosave(
+        document(server={"account": "office"}, recipients={"from": "Eve <eve@example.com>"})
+    )
+    assert codes(draft, "server") == []
+    assert codes(draft, "sender") == [("sender-not-allowed", "/recipients/from")]
+
+
+def test_an_unknown_key_in_a_section_hides_nothing(api: Api) -> None:
+    draft = begin(api.acme)
+    draft.autosave(document(template={"subject": "Hi ${x}", "text": "x", "txet": "z"}, entires={}))
+    assert codes(draft, "template") == [
+        ("unknown-key", "/template/txet"),
+        ("unknown-placeholder", "/template/subject"),
+    ]
 
 
 def test_what_only_a_broken_section_causes_is_not_said(api: Api) -> None:

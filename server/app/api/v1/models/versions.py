@@ -15,7 +15,7 @@ from app.db.models import VersionApproval
 from app.mailer.domain.campaign.diff import Kind
 from app.mailer.domain.delivery.approval import Approval
 from app.mailer.domain.issues import EntryState
-from app.mailer.domain.letters.partial import Section
+from app.mailer.domain.letters.partial import NotChecked, Section
 from app.mailer.domain.version import WorkflowState
 from app.mailer.services.version_view import VersionView
 
@@ -94,15 +94,20 @@ class SectionIn(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"section": "recipients"}]}
     )
 
-    section: Section
+    section: Section = Field(description="`entries`, the file's key, is the same as `recipients`")
 
 
 class SectionOut(BaseModel):
     """What was found in a section."""
 
     section: Section
-    valid: bool = Field(description="Nothing in it blocks")
+    valid: bool = Field(description="Nothing that was checked blocks; see `not_checked`")
     issues: list[IssueOut]
+    not_checked: list[NotChecked] = Field(
+        description="What the section refers to and nobody looked at. `files`: tables, texts, "
+        "images and attachments. `entries`: recipients in a table, all of them where the letter "
+        "is a Jinja2 template, and those beyond the first 1,000"
+    )
 
 
 class LockIn(BaseModel):

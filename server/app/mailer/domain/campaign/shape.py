@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic_core import to_json
 
 from app.mailer.domain.campaign import Campaign
 from app.mailer.domain.campaign.complaints import complaints
+from app.mailer.domain.campaign.info import Mode
 from app.mailer.domain.campaign.json_text import (
     BrokenJson,
     escaped,
@@ -26,13 +27,22 @@ def read_shape(text: str | bytes) -> tuple[Campaign | None, list[Issue]]:
     Bytes are UTF-8, with or without a byte order mark. What concerns several keys at once is
     `campaign.check.check_campaign`'s.
     """
+    campaign, issues = read_partly(text)
+    return (None if issues else campaign), issues
+
+
+def read_partly(text: str | bytes) -> tuple[Campaign | None, list[Issue]]:
+    """Every issue of a file's shape, and what could be read all the same, if anything could.
+
+    Where there are issues, the campaign is there to be checked for more of them, never to be used.
+    """
     with collector_paused():
         try:
             raw, doubled = parse_json(text)
         except BrokenJson as error:
             return None, [error.issue]
-        campaign, issues = read_shape_of(raw)
-    return (None if doubled else campaign), doubled + issues
+        campaign, issues = read_partly_of(raw)
+    return campaign, doubled + issues
 
 
 def read_shape_of(raw: object) -> tuple[Campaign | None, list[Issue]]:
@@ -45,6 +55,33 @@ def read_shape_of(raw: object) -> tuple[Campaign | None, list[Issue]]:
             return Campaign.model_validate(raw, by_alias=True, by_name=False), []
         except ValidationError as error:
             return None, complaints(error, raw)
+
+
+def read_partly_of(raw: object) -> tuple[Campaign | None, list[Issue]]:
+    """As `read_partly`, for JSON that is parsed already."""
+    campaign, issues = read_shape_of(raw)
+    if issues and not any(issue.pointer.startswith("/fields/") for issue in issues):
+        campaign = readable_part(raw)
+    return campaign, issues
+
+
+def readable_part(raw: object) -> Campaign | None:
+    """A file without its unknown keys, None where a value of it cannot be read.
+
+    `version`, and the campaign's id and name, which nothing else depends on, need not be right.
+    Not for a file with an unknown key in a field: it may be what was to make it a secret.
+    """
+    if not isinstance(raw, dict) or unstorable(raw):
+        return None
+    info = raw.get("campaign")
+    mode = info.get("mode") if isinstance(info, dict) else None
+    stand_in = {"id": "draft", "name": "Draft", "mode": mode if mode in get_args(Mode) else "draft"}
+    part = {**raw, "version": "1.0", "campaign": stand_in}
+    with collector_paused():
+        try:
+            return Campaign.model_validate(part, by_alias=True, by_name=False, extra="ignore")
+        except ValidationError:
+            return None
 
 
 def unstorable(raw: object) -> list[Issue]:

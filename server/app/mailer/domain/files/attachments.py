@@ -50,14 +50,19 @@ class RenderedRule:
     personal: bool = False
     confidential: bool = False
     secret_name: bool = False
+    base_path: str = "."
 
     @property
     def place(self) -> str:
         """Where the rule looks, for a message."""
         if self.confidential:
             return "its folder"
-        folder = f'the folder "{self.base_dir}"' if self.base_dir else "the base folder"
+        folder = f'the folder "{self.base_dir}"' if self.base_dir else self.base
         return folder + (" and below" if self.include_subdirs else "")
+
+    @property
+    def base(self) -> str:
+        return "the base folder" + (f' "{self.base_path}"' if self.base_path != "." else "")
 
     @property
     def wanted(self) -> str:
@@ -171,7 +176,7 @@ class Resolver:
         if rule.confidential:
             return ""
         if not self.index.has_folder(rule.base_dir):
-            return f'There is no folder "{rule.base_dir}" below the base folder; check base_dir.'
+            return f'There is no folder "{rule.base_dir}" below {rule.base}; check base_dir.'
         near = self.index.near_misses(rule.base_dir, rule.pattern)
         if not near:
             return ""

@@ -90,4 +90,5 @@ class _Rules(Findings):
             personal=compiled_rule.personal,
             confidential=compiled_rule.confidential,
             secret_name=compiled_rule.secret_name,
+            base_path=self._compiled.campaign.attachments.base_path,
         )

@@ -16,6 +16,7 @@ from uuid import UUID
 from app.mailer.adapters.archive import ZipArchiver
 from app.mailer.adapters.campaign_files import DiskCampaignFiles
 from app.mailer.adapters.pdf_text import pdf_text
+from app.mailer.domain.campaign import Campaign
 from app.mailer.domain.issues import Issue
 from app.mailer.domain.letters.letter import Letter
 from app.mailer.services.build import Built, build_letters, draft_job_id
@@ -71,10 +72,11 @@ class Desk:
         return DiskCampaignFiles(self.folder)
 
     def prepare(self, campaign: dict[str, Any], **options: Any) -> Prepared:
+        return self.prepare_read(read_campaign(json.dumps(campaign)), **options)
+
+    def prepare_read(self, campaign: Campaign, **options: Any) -> Prepared:
         return prepare(
-            read_campaign(json.dumps(campaign)),
-            self.files(),
-            **{"pdf_text": pdf_text, "progress": silent, **options},
+            campaign, self.files(), **{"pdf_text": pdf_text, "progress": silent, **options}
         )
 
     def building(self, prepared: Prepared) -> Iterator[tuple[Letter, Built | None]]:

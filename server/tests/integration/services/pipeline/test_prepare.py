@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from app.mailer.domain.campaign.shape import read_partly_of
 from app.mailer.domain.errors import CampaignInvalid
 from app.mailer.domain.files.index import FileIndex
 from app.mailer.domain.issues import EntryState, Severity
-from app.mailer.services.prepare import read_campaign
+from app.mailer.services.prepare import prepare_part, read_campaign
 from tests.integration.services.pipeline.desk import Desk, codes, document, entry
 
 NAME = [{"name": "name"}]
@@ -210,6 +211,25 @@ def test_an_unreadable_file_says_everything_that_is_wrong_in_it() -> None:
         "missing-key",
         "unknown-key",
     }
+
+
+def test_an_unknown_key_hides_nothing(desk: Desk) -> None:
+    made = document(
+        template={"subject": "Hi ${x}", "text": "{{y}}", "txet": "z"},
+        entries={"source": {"path": "nothere.csv"}, "inline": [entry(to=["nobody"])]},
+    )
+    del made["campaign"]
+    with pytest.raises(CampaignInvalid) as caught:
+        prepare_part(*read_partly_of(made), desk.prepare_read)
+    assert [issue.code for issue in caught.value.issues] == [
+        "missing-key",
+        "unknown-key",
+        "unknown-placeholder",
+        "stray-placeholder",
+        "missing-file",
+        "invalid-recipient",
+        "no-recipient",
+    ]
 
 
 def test_the_policy_holds_for_missing_values_of_the_campaign_too(desk: Desk) -> None:

@@ -146,6 +146,27 @@ def test_a_version_that_is_no_campaign_is_validated_all_the_same(shop: Shop) -> 
     assert set(ended.result["entries"].values()) == {0}
 
 
+def test_all_that_is_wrong_in_a_version_is_found_at_once(shop: Shop) -> None:
+    version_id = shop.take().version_id
+    with shop.program.sessions() as session:
+        version = session.scalars(select(CampaignVersion)).one()
+        version.config = {
+            **version.config,
+            "template": {"subject": "Hi ${x}", "text": "Good day.", "txet": "z"},
+            "entries": {"source": {"path": "nothere.csv"}},
+        }
+        session.commit()
+    validation, build = (shop.put_down(kind, version_id) for kind in (Kind.VALIDATE, Kind.BUILD))
+    assert shop.worker().run_next()
+    ended = shop.look(validation)
+    assert ended.result is not None, ended.problem
+    assert set(ended.result["codes"]) >= {"unknown-key", "unknown-placeholder", "missing-file"}
+    assert shop.worker().run_next()
+    assert shop.look(build).status is OperationStatus.FAILED
+    with shop.program.sessions() as session:
+        assert session.scalars(select(Job)).all() == []
+
+
 def test_a_cancelled_rebuild_leaves_the_version_unbuilt_and_buildable(shop: Shop) -> None:
     version_id = shop.take(2, entries={"inline": [entry(0), entry(1)]}).version_id
     shop.put_down(Kind.BUILD, version_id)

@@ -15,7 +15,7 @@ from rich.text import Text
 from sqlalchemy.exc import OperationalError
 
 from app.mailer.commands import terminal
-from app.mailer.commands.terminal import Bar, Counted, coloured, parse_uuid
+from app.mailer.commands.terminal import Bar, Counted, coloured, letters, parse_uuid
 from app.mailer.domain.errors import MailerError
 
 
@@ -52,6 +52,14 @@ def test_data_is_shown_as_it_is_or_not_at_all(text: str) -> None:
 )
 def test_data_can_neither_steer_the_terminal_nor_be_markup(text: str, shown: str) -> None:
     assert Text.from_markup(coloured(text)).plain == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"), [(0, "0 letters wait"), (1, "1 letter waits"), (2, "2 letters wait")]
+)
+def test_one_letter_is_no_letters(count: int, shown: str) -> None:
+    assert letters(count, "waits", "wait") == shown
+    assert shown.startswith(letters(count))
 
 
 def test_states_have_their_colour_and_nothing_else_has() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.mailer.domain.campaign import FileText
-from app.mailer.domain.campaign.shape import read_shape, read_shape_of
+from app.mailer.domain.campaign.shape import read_partly_of, read_shape, read_shape_of
 from app.mailer.domain.issues import Issue, Severity
 
 from .documents import MINIMAL, complete, draft
@@ -314,6 +314,52 @@ def test_all_faults_are_reported_at_once() -> None:
         ("missing-key", "/entries/inline/0/to/0/email"),
         ("wrong-type", "/entries/inline/1"),
     ]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"entires": {}},
+        {"delivery": {"retries": 3}},
+        {"recipients": {"from": {"email": "a@example.org", "nmae": "A"}}},
+        {"version": "2.0"},
+        {"campaign": None},
+        {"campaign": {"id": "A", "nme": "b", "mode": []}},
+    ],
+)
+def test_the_rest_of_a_file_is_read_where_one_can_do_without_what_is_wrong(
+    parts: dict[str, Any],
+) -> None:
+    document = draft(template={"subject": "Hi"}) | parts
+    campaign, issues = read_partly_of(document)
+    assert campaign is not None
+    assert campaign.template.subject == "Hi"
+    assert (None, issues) == read_shape_of(document)
+    assert issues
+
+
+def test_the_mode_is_read_where_only_the_name_is_wrong() -> None:
+    campaign, issues = read_partly_of(draft(campaign={"id": "a", "name": 7, "mode": "test"}))
+    assert [issue.pointer for issue in issues] == ["/campaign/name"]
+    assert campaign is not None
+    assert campaign.campaign.mode == "test"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"template": {"subject": 5}},
+        # It may be the type, and so a secret.
+        {"fields": [{"name": "pin", "tpye": "secret"}]},
+        {"campaign": {"id": "a", "name": "b\ud83d"}},
+    ],
+)
+def test_nothing_of_a_file_is_read_where_much_may_hang_on_what_is_wrong(
+    parts: dict[str, Any],
+) -> None:
+    campaign, issues = read_partly_of(draft(**parts))
+    assert campaign is None
+    assert issues
 
 
 @pytest.mark.parametrize("document", [[], 5, "x", None, True])

@@ -267,3 +267,11 @@ def test_a_file_that_two_rules_take_is_attached_once_under_distinct_names() -> N
     assert [(choice.file, choice.filename) for choice in chosen] == [(A, "Bill.pdf")]
     both = chosen_files([decide(replace(named, allow_multiple=True), [A, B], policy)])
     assert [choice.filename for choice in both] == ["Bill.pdf", "Bill (2).pdf"]
+
+
+def test_the_base_folder_is_called_by_its_name() -> None:
+    rule = replace(RULE, base_dir="", base_path="cards")
+    (issue,) = decide(rule, [], policy).issues
+    assert 'in the base folder "cards".' in issue.message
+    (issue,) = decide(replace(rule, confidential=True), [], policy).issues
+    assert "cards" not in issue.message
