@@ -190,6 +190,7 @@ def test_production_on_sqlite_refuses_a_second_process(folder: Path, sqlite_url:
         assert done.returncode == 3
         assert TAKEN in done.stdout
         assert "without --workers" in done.stdout
+        assert "decide before the first letter" in done.stdout
         assert httpx.get(f"{first.url}/health").status_code == 200
     with Service(server=folder, **env) as next_one:
         assert httpx.get(f"{next_one.url}/health").status_code == 200
