@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -23,7 +23,7 @@ from app.access.sessions import MARK, SessionTerms, note_use, recognise_session
 from app.bootstrap.stores import make_blob_store
 from app.bootstrap.tools import make_host_rules, make_overrides, make_tools
 from app.bootstrap.worker_process import WorkerProcess
-from app.db.repositories import idempotency
+from app.db.repositories import idempotency, sealed
 from app.db.session import make_engine, reading, session_factory
 from app.mailer.adapters.account_probes import make_probes
 from app.mailer.adapters.clamav import ClamAv
@@ -64,7 +64,9 @@ from app.mailer.services.work import Worker
 from app.mailer.services.works import Workbench, undo, works_of
 from app.settings import SERVER, AppEnv, OperationsWorker, Settings, get_settings
 
-_INIT_DB = "Run: python -m app.mailer.commands.init_db --with-dev-data"
+_INIT_DB = "Run: python -m app.mailer.commands.init_db"
+#: How Postgres says that a table or a column is not there.
+_UNDEFINED = ("42P01", "42703")
 
 
 class Program:
@@ -136,8 +138,9 @@ class Program:
         refuse_private_host(host, self.hosts)
 
     def start(self) -> None:
-        """What the service does before its first request: in development, make its own data; and
-        bring a worker along. Raises `ConfigurationError` where it may not run like this.
+        """What the service does before its first request: in development, make its own data,
+        elsewhere, see that the tables are there; and bring a worker along. Raises
+        `ConfigurationError` where it may not run like this.
         """
         self._refuse_second_process()
         if self.settings.is_dev:
@@ -145,6 +148,9 @@ class Program:
             with self.sessions() as session:
                 bootstrap_dev_data(session, self.settings, self.clock.now())
                 session.commit()
+        else:
+            with self._database_told():
+                self.check_database()
         if self.settings.operations_worker is OperationsWorker.EMBEDDED:
             self._worker_process = WorkerProcess(self.settings)
             self._worker_process.start()
@@ -174,8 +180,8 @@ class Program:
             raise ConfigurationError(
                 f"Another process of the service uses the SQLite database {file.database}, and "
                 "with APP_ENV=production only one may.",
-                "Start it once, without --workers; for several processes set DATABASE_URL to a "
-                "Postgres database.",
+                "Start it once, without --workers. Several processes need Postgres, and there is "
+                "no way over yet: decide before the first letter.",
             )
         self._only_process = lock
 
@@ -184,21 +190,82 @@ class Program:
         # Alembic takes long to load, and no other command needs it.
         from app.db.migrations import upgrade
 
-        with _database_told():
+        with self._database_told():
             upgrade(self.settings.database_url)
+
+    def check_database(self) -> None:
+        """Raises `ConfigurationError` where the tables are not those of this program."""
+        self._refuse_absent_file()
+        try:
+            with self.reading() as session:
+                found = session.scalar(text("SELECT version_num FROM alembic_version"))
+        except DBAPIError as error:
+            if not _lacks_tables(error):
+                raise
+            found = None
+        if found != self._newest_revision:
+            raise ConfigurationError(
+                f"The database is not up to date: it has revision {found or 'none'}, and this "
+                f"program needs {self._newest_revision}.",
+                self._init_db,
+            )
+
+    @cached_property
+    def _newest_revision(self) -> str:
+        from app.db.migrations import newest
+
+        return newest()
+
+    def check_secrets(self) -> None:
+        """Raises `ConfigurationError` where stored secrets are under a master key that is not set.
+
+        Looks at some of them: readiness is asked often, and `rotate_master_key` counts them all.
+        """
+        with self.reading() as session:
+            other = sealed.other_key_id(session, self.box.key_ids)
+        if other is not None:
+            known = " or ".join(each.hex() for each in self.box.key_ids)
+            raise ConfigurationError(
+                f"Stored secrets were sealed with another master key ({other.hex()}) than is set "
+                f"({known}).",
+                "Set it as MASTER_KEY_B64, or as MASTER_KEY_OLD_B64 beside a newer one, and start "
+                "this process again.",
+            )
 
     def actor(self, api_key: str) -> Actor:
         """Whose key this is; `AccessDenied`, or `ConfigurationError` where no table is there."""
-        file = make_url(self.settings.database_url).database
-        if self.settings.database_url.startswith("sqlite") and not Path(file or "").exists():
-            # Looking must not leave an empty database behind.
-            raise ConfigurationError(f"There is no database {file} yet.", _INIT_DB)
-        with _database_told(), self.sessions() as session:
+        self._refuse_absent_file()
+        with self._database_told(), self.sessions() as session:
             actor = authenticate_api_key(
                 session, api_key, self.clock.now(), development=self.settings.is_dev
             )
             session.commit()
         return actor
+
+    def _refuse_absent_file(self) -> None:
+        url = make_url(self.settings.database_url)
+        if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+            # Looking must not leave an empty database behind.
+            raise ConfigurationError(f"There is no database {url.database} yet.", self._init_db)
+
+    @property
+    def _init_db(self) -> str:
+        return f"{_INIT_DB} --with-dev-data" if self.settings.is_dev else _INIT_DB
+
+    @contextmanager
+    def _database_told(self) -> Iterator[None]:
+        """Says in a sentence what a database fault at the first touch means."""
+        try:
+            yield
+        except DBAPIError as error:
+            if _lacks_tables(error):
+                raise ConfigurationError(
+                    "The database has not all of its tables yet.", self._init_db
+                ) from None
+            raise ConfigurationError(
+                f"The database cannot be used: {str(error.orig).strip()}.",
+                "Check DATABASE_URL, that the database runs, and that this user may use it.",
+            ) from error
 
     def authenticate(self, secret: str, address: str | None) -> Actor:
         """Whose key or session `secret` is, asking from `address`; `AccessDenied` for none."""
@@ -381,18 +448,7 @@ class Program:
         return FileJournal(self.settings.journal_dir / str(tenant_id))
 
 
-@contextmanager
-def _database_told() -> Iterator[None]:
-    """Says in a sentence what a database fault at the first touch means."""
-    try:
-        yield
-    except DBAPIError as error:
-        fault = str(error.orig)
-        if "no such" in fault or "does not exist" in fault:
-            raise ConfigurationError(
-                "The database has not all of its tables yet.", _INIT_DB
-            ) from None
-        raise ConfigurationError(
-            f"The database cannot be used: {fault.strip()}.",
-            "Check DATABASE_URL, that the database runs, and that this user may use it.",
-        ) from error
+def _lacks_tables(error: DBAPIError) -> bool:
+    """Whether a table or a column is not there, by what SQLite or Postgres says."""
+    code = getattr(error.orig, "sqlstate", None)
+    return code in _UNDEFINED or str(error.orig).startswith(("no such table", "no such column"))

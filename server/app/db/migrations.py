@@ -6,6 +6,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 _SERVER = Path(__file__).resolve().parents[2]
 
@@ -18,6 +19,13 @@ def upgrade(url: str, revision: str = "head") -> None:
 def downgrade(url: str, revision: str = "base") -> None:
     """Migrates back down to `revision`; `base` leaves no table, and none of the data."""
     command.downgrade(_config(url), revision)
+
+
+def newest() -> str:
+    """The revision that the models of this program are written for."""
+    head = ScriptDirectory.from_config(_config("")).get_current_head()
+    assert head is not None
+    return head
 
 
 def check(url: str) -> None:

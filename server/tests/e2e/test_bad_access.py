@@ -48,7 +48,7 @@ def _refused(done: Done, *wanted: str) -> None:
 def test_a_campaign_that_does_not_exist(desk: Desk, command: str) -> None:
     rows = desk.rows()
     done = desk.run(command, "--campaign-id", _ID, *_MORE.get(command, []), "--json")
-    _refused(done, _ID, "list_db_campaigns")
+    _refused(done, _ID, "list of campaigns")
     assert desk.rows() == rows
 
 
@@ -265,7 +265,7 @@ def test_an_entry_that_does_not_exist(desk: Desk) -> None:
     desk.write(letter())
     command = ["send_test_message", "--campaign", "campaign.json", "--to", "t@example.org"]
     done = desk.run(*command, "--dry-run", "--json", "--entry", "two")
-    _refused(done, "“two”", "resolve_attachments")
+    _refused(done, "“two”", "entries")
 
 
 def test_decisions_that_are_incomplete(desk: Desk) -> None:

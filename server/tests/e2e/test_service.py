@@ -173,6 +173,15 @@ def test_production_refuses_development_secrets(
     assert KNOWN_KEY not in done.stdout
 
 
+def test_production_refuses_a_database_without_tables(folder: Path, tmp_path: Path) -> None:
+    done = refused(folder, **PRODUCTION, DATABASE_URL=f"sqlite:///{tmp_path}/x.db")
+    assert done.returncode == 3
+    assert "There is no database" in done.stdout
+    assert "app.mailer.commands.init_db" in done.stdout
+    assert "--with-dev-data" not in done.stdout
+    assert not (tmp_path / "x.db").exists()
+
+
 def test_production_on_sqlite_refuses_a_second_process(folder: Path, sqlite_url: str) -> None:
     env = {**PRODUCTION, "DATABASE_URL": sqlite_url}
     with Service(server=folder, **env) as first:
@@ -181,6 +190,7 @@ def test_production_on_sqlite_refuses_a_second_process(folder: Path, sqlite_url:
         assert done.returncode == 3
         assert TAKEN in done.stdout
         assert "without --workers" in done.stdout
+        assert "decide before the first letter" in done.stdout
         assert httpx.get(f"{first.url}/health").status_code == 200
     with Service(server=folder, **env) as next_one:
         assert httpx.get(f"{next_one.url}/health").status_code == 200

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
+import app.db.models  # noqa: F401 - makes the metadata whole
+from app.db.base import Base
 from app.mailer.commands import __path__ as command_folders
 from app.mailer.domain.campaign.check import check_campaign
 from app.mailer.domain.campaign.schema import campaign_schema
 from app.mailer.domain.campaign.shape import read_shape
 from app.mailer.domain.codes import POLICY_DEFAULTS
+from app.mailer.domain.rest import Rest
 from app.settings import Settings
 
 _ROOT = Path(__file__).parents[3]
@@ -103,3 +106,28 @@ def _anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as the usual forges make them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
+
+
+def test_the_tables_of_the_database_stand_once_in_the_architecture() -> None:
+    page = (_ROOT / "docs/architecture.md").read_text("utf-8").split("## Data")[1].split("## ")[0]
+    named = [
+        name
+        for row in page.splitlines()
+        if row.startswith("| `")
+        for name in re.findall(r"`([a-z_]+)`", row.split("|")[1])
+    ]
+    assert sorted(named) == sorted(Base.metadata.tables)
+
+
+def test_the_audit_page_names_the_groups_of_the_rest() -> None:
+    page = (_ROOT / "docs/audit.md").read_text("utf-8")
+    assert [rest.value for rest in Rest if f"| `{rest.value}` |" not in page] == []
+
+
+def test_nothing_that_works_stands_as_not_there_yet() -> None:
+    page = (_ROOT / "docs/delivery.md").read_text("utf-8")
+    missing = page.split("## Not there yet")[1]
+    routes = (_ROOT / "docs/routes.md").read_text("utf-8")
+    assert "pause_campaign" in routes
+    assert "pause" not in missing
+    assert [word for word in ("/pause", "/cancel", "/archive") if word not in page] == []

@@ -67,7 +67,7 @@ def get(session: Session, tenant_id: UUID, campaign_id: UUID, *, lock: bool = Fa
     campaign = session.scalar(_locking(query) if lock else query)
     if campaign is None:
         raise NotFound(
-            f"There is no campaign {campaign_id}.", "list_db_campaigns shows the ids that exist."
+            f"There is no campaign {campaign_id}.", "Take an id from the list of campaigns."
         )
     return campaign
 

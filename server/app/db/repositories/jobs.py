@@ -136,7 +136,7 @@ def delete_unqueued(session: Session, tenant_id: UUID, version_id: UUID) -> int:
     if session.scalar(select(exists().where(*own))):
         raise Conflict(
             "This version was queued already, so it cannot be built again.",
-            "Import the campaign again: that makes a new version.",
+            "Make a new version of the campaign, and build that.",
         )
     assert isinstance(deleted, CursorResult)
     return deleted.rowcount

@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     CursorResult,
     LargeBinary,
+    Subquery,
     and_,
     func,
     literal,
@@ -58,18 +59,39 @@ class SealedColumn:
         begin = func.substr(self._values, 1, len(head), type_=LargeBinary)
         return and_(self.model.tenant_id == tenant_id, self._values.is_not(None), begin != head)
 
+    def _some_key_ids(self, length: int) -> Subquery:
+        """Behind the version, each value has the id of its master key; of every tenant."""
+        key_id = func.substr(self._values, 2, length, type_=LargeBinary).label("key_id")
+        return select(key_id).where(self._values.is_not(None)).limit(_LOOKED_AT).subquery()
 
-COLUMNS = (
+
+#: What nobody can make anew, if it cannot be read.
+_LASTING = (
     SealedColumn(MailAccount, "smtp_password"),
     SealedColumn(MailAccount, "imap_password"),
     SealedColumn(CampaignVersion, "secrets"),
     SealedColumn(User, "totp_secret"),
-    SealedColumn(IdempotencyKey, "answer", ("actor_id", "key")),
 )
+COLUMNS = (*_LASTING, SealedColumn(IdempotencyKey, "answer", ("actor_id", "key")))
+#: How many values of a column `other_key_id` looks at, since it is asked every few seconds.
+_LOOKED_AT = 500
 
 
 def tenant_ids(session: Session) -> Sequence[UUID]:
     return session.scalars(select(Tenant.id).order_by(Tenant.id)).all()
+
+
+def other_key_id(session: Session, key_ids: Sequence[bytes]) -> bytes | None:
+    """The id of a master key that stored secrets are under and that is none of `key_ids`.
+
+    A look and no proof: of each column only so many values are read, whatever their tenant.
+    """
+    for column in _LASTING:
+        some = column._some_key_ids(len(key_ids[0]))
+        query = select(some.c.key_id).where(some.c.key_id.not_in(key_ids)).limit(1)
+        if (found := session.scalar(query)) is not None:
+            return bytes(found)
+    return None
 
 
 def count_others(session: Session, tenant_id: UUID, column: SealedColumn, head: bytes) -> int:

@@ -62,7 +62,7 @@ def get(
     if version is None:
         raise NotFound(
             f"There is no version {version_id}.",
-            "list_db_campaigns --json shows the newest one of each campaign.",
+            "Take an id from the campaign's versions.",
         )
     return version
 

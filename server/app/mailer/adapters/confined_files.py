@@ -89,8 +89,18 @@ class ConfinedCampaignFiles:
             raise _link(path) from None
         except FileChanged as error:
             raise FileFault("missing-file", error.message, error.hint) from error
+        except (FileNotFoundError, NotADirectoryError):
+            raise _no_file(path) from None
         except OSError as error:
             raise fault_of(error, path) from error
+
+
+def _no_file(path: str) -> FileFault:
+    return FileFault(
+        "missing-file",
+        f"There is no file {path}.",
+        "Upload it, or correct the path; capitals and small letters differ.",
+    )
 
 
 def _no_folder(path: str) -> FileFault:

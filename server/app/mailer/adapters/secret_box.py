@@ -46,6 +46,11 @@ class AesSecretBox:
         return f"AesSecretBox({', '.join(f'key {each.hex()}' for each in self._ciphers)})"
 
     @property
+    def key_ids(self) -> list[bytes]:
+        """Of the master keys that are set, the one that seals first; each stands in the values."""
+        return list(self._ciphers)
+
+    @property
     def head(self) -> bytes:
         return bytes([_VERSION]) + self._key_id
 

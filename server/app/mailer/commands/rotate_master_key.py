@@ -1,4 +1,4 @@
-"""Wraps every stored secret under a new master key; the service may run meanwhile."""
+"""Wraps every stored secret under a new master key, while the service runs with both keys."""
 
 from __future__ import annotations
 
@@ -22,13 +22,20 @@ _SHOWN = 20
 def main(as_json: AsJson = False) -> int:
     """Move every stored secret from MASTER_KEY_OLD_B64 to MASTER_KEY_B64.
 
-    Interrupted, it can be run again. Where it ends with 0, the old key is no longer needed.
+    Set both and restart the service and every worker first: a process without the new key can
+    read nothing that was moved. Interrupted, it can be run again.
     """
     program = Program()
-    if program.settings.master_key_old is None:
+    settings = program.settings
+    if settings.master_key_old is None:
         raise ConfigurationError(
             "MASTER_KEY_OLD_B64 is not set, so there is no key to move away from.",
             "Set it to the key so far, and MASTER_KEY_B64 to the new one.",
+        )
+    if settings.master_key_old == settings.master_key:
+        raise ConfigurationError(
+            "MASTER_KEY_B64 and MASTER_KEY_OLD_B64 are the same key, so nothing would move.",
+            "Set MASTER_KEY_B64 to a new key, and leave the key so far in MASTER_KEY_OLD_B64.",
         )
     with Bar() as bar:
         rotation = rotate_master_key(
@@ -50,7 +57,10 @@ def main(as_json: AsJson = False) -> int:
     if (more := len(rotation.unreadable) - _SHOWN) > 0:
         say(f"… and {more} more; --json shows all.")
     if rotation.complete:
-        say("Nothing is left under another key. MASTER_KEY_OLD_B64 can be taken away.")
+        say("Nothing is left under another key.")
+        if rotation.found:
+            # Until then such a process reads nothing that was moved, and seals with the old key.
+            say("Restart every process that has only the old key, then run this once more.")
         return OK
     say(
         f"[red]{rotation.left} are still under another key.[/] Keep MASTER_KEY_OLD_B64; see that "

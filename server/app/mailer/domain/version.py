@@ -153,9 +153,17 @@ def move(source: WorkflowState, event: VersionEvent) -> WorkflowState:
     if target is None:
         raise IllegalMove(
             f"A version that is {_words(source)} cannot do this: {_words(event)}.",
-            f"Possible now: {', '.join(sorted(map(_words, allowed_events(source)))) or 'nothing'}.",
+            f"Possible now: {', '.join(sorted(_deeds(source))) or 'nothing'}.",
         )
     return target
+
+
+def _deeds(source: WorkflowState) -> set[str]:
+    """What a person can do now, in his words: out of the archive there is one way for him."""
+    return {
+        "unarchive" if event.value.startswith("unarchive") else _words(event)
+        for event in allowed_events(source, Cause.PERSON)
+    }
 
 
 @cache

@@ -84,7 +84,7 @@ def save_version(
         raise CampaignInvalid(found)
     content = _content(version, writing, box)
     if version.workflow_state in sources_of(VersionEvent.SAVE):
-        refuse_locked(version, actor, now)
+        refuse_locked(session, version, actor, now)
         refuse_unseen(version, expected, actor)
         made = version
     elif content is None:

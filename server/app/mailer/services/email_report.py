@@ -189,7 +189,7 @@ def _mailboxes(to: Sequence[str]) -> tuple[Mailbox, ...]:
     if faults:
         raise MailerError(f"The report has no such recipients. {' '.join(faults)}")
     if not found:
-        raise MailerError("The report needs a recipient.", "Name at least one address with --to.")
+        raise MailerError("The report needs a recipient.", "Name at least one address.")
     return tuple(found.values())
 
 
@@ -227,8 +227,7 @@ def _check_size(size: int, limit: int) -> None:
     if size > limit:
         raise MailerError(
             f"The report is {size:,} bytes, over `delivery.max_message_bytes` ({limit:,}).",
-            "Leave the table of jobs out (--no-jobs-csv); campaign_report --jobs-csv writes it "
-            "to a file.",
+            "Leave the table of jobs out of the mail, and get it as a file of the report.",
         )
 
 

@@ -12,6 +12,7 @@ from app.access.scopes import Scope
 from app.audit import log
 from app.db.models import CampaignVersion
 from app.db.repositories import campaigns
+from app.db.repositories.access import users
 from app.mailer.domain.errors import Conflict, Locked
 from app.mailer.domain.version import VersionEvent, move
 from app.mailer.services.versions import locked_version
@@ -44,7 +45,7 @@ def lock_version(
     before = version.locked_by_user_id if is_locked(version, now) else None
     if before not in (None, actor.user_id):
         if not force:
-            raise _locked(version)
+            raise _locked(session, version)
         require_scope(actor, Scope.CAMPAIGN_APPROVE)
     version.locked_by_user_id, version.locked_at = actor.user_id, now
     session.flush()
@@ -74,7 +75,7 @@ def unlock_version(
         return version
     if is_locked(version, now) and before != actor.user_id:
         if not force:
-            raise _locked(version)
+            raise _locked(session, version)
         require_scope(actor, Scope.CAMPAIGN_APPROVE)
     version.locked_by_user_id = version.locked_at = None
     session.flush()
@@ -91,10 +92,10 @@ def is_locked(version: CampaignVersion, now: datetime) -> bool:
     )
 
 
-def refuse_locked(version: CampaignVersion, actor: Actor, now: datetime) -> None:
+def refuse_locked(session: Session, version: CampaignVersion, actor: Actor, now: datetime) -> None:
     """Raises `Locked` where somebody else has the lock."""
     if is_locked(version, now) and version.locked_by_user_id != actor.user_id:
-        raise _locked(version)
+        raise _locked(session, version)
 
 
 def renew_lock(version: CampaignVersion, actor: Actor, now: datetime) -> None:
@@ -103,10 +104,14 @@ def renew_lock(version: CampaignVersion, actor: Actor, now: datetime) -> None:
         version.locked_at = now
 
 
-def _locked(version: CampaignVersion) -> Locked:
+def _locked(session: Session, version: CampaignVersion) -> Locked:
+    assert version.locked_by_user_id is not None
+    holder = users.user(session, version.tenant_id, version.locked_by_user_id)
     return Locked(
-        f"Somebody else is writing in version {version.number}.",
-        f"Wait until it is unlocked, or not used for {LOCK_FOR.seconds // 60} minutes.",
+        f"{holder.display_name if holder else 'Somebody else'} has the edit lock of version "
+        f"{version.number}.",
+        f"Wait until it is unlocked, or not used for {LOCK_FOR.seconds // 60} minutes; with "
+        "campaign:approve you can take it over: lock it with force.",
     )
 
 

@@ -74,7 +74,7 @@ def queue_campaign(
     if version.mode == "draft":
         raise Conflict(
             "This version is a draft, and drafts never leave.",
-            "Set `campaign.mode` to send (or test), and import the campaign again.",
+            "Set `campaign.mode` to send (or test), in a new version, and build that.",
         )
     state = move(version.workflow_state, VersionEvent.QUEUE)
     if not dry_run:

@@ -1,4 +1,4 @@
-"""Move every sealed value from the old master key to the new one, while everything runs."""
+"""Move every sealed value from the old master key to the new one, while what has both runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Rotation:
 
     @property
     def complete(self) -> bool:
-        """Whether the old key is no longer needed."""
+        """Whether nothing is left that needs the old key."""
         return self.left == 0
 
 

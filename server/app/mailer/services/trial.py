@@ -101,8 +101,6 @@ def _chosen(prepared: Prepared, entry_id: str | None) -> Letter:
             )
     if entry_id is None:
         raise MailerError(
-            "No entry of this campaign can be built.", "validate_campaign says what is wrong."
+            "No entry of this campaign can be built.", "Validate the campaign: that says why."
         )
-    raise MailerError(
-        f"There is no entry “{entry_id}”.", "resolve_attachments --verbose lists them."
-    )
+    raise MailerError(f"There is no entry “{entry_id}”.", "Take an id from the campaign's entries.")

@@ -44,7 +44,7 @@ def publish_version(
     version = locked_version(session, actor.tenant_id, campaign_id, version_id)
     refuse_stale(version, expected)
     state = move(version.workflow_state, VersionEvent.PUBLISH)
-    refuse_locked(version, actor, now)
+    refuse_locked(session, version, actor, now)
     shape, found = read_shape_of(with_secrets(version.config, kept_secrets(version, box)))
     if shape is None:
         raise CampaignInvalid(found)

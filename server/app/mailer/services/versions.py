@@ -34,7 +34,7 @@ def version_of(
         raise NotFound(f"The campaign {campaign_id} has no version.", "Import its file first.")
     raise NotFound(
         f"The campaign {campaign_id} has no version {version_id}.",
-        "Leave --version-id out for its newest version.",
+        "Take an id from the campaign's versions.",
     )
 
 
@@ -52,7 +52,7 @@ def built_version_of(
     if version.built_at is None:
         raise Conflict(
             f"Version {version.number} is not built, so there is nothing to send.",
-            "Run import_campaign with --build.",
+            "Build it first.",
         )
     return version
 

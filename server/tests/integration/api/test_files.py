@@ -237,13 +237,18 @@ def test_what_is_not_uploaded_is_missing(stocked: Api) -> None:
     stocked.acme.post(f"{FILES}/delete", json={"folder": "letter"})
     stocked.acme.post(f"{FILES}/delete", json={"folder": "cards"})
     upload(stocked.rival, "cards/2026/Müller_17.pdf", b"%PDF-1.7 another tenant's")
-    issues = checked(stocked, "validate", imported(stocked))
+    made = imported(stocked)
+    issues = checked(stocked, "validate", made)
     assert {
         ("missing-file", "/template/text/path"),
         ("missing-file", "/template/html/path"),
         ("missing-file", "/template/inline_images/0/path"),
         ("missing-folder", "/attachments/base_path"),
     } <= set(issues)
+    url = f"/api/v1/campaigns/{made['campaign']['id']}/versions/{made['version']['id']}/issues"
+    found = stocked.acme.get(url, params={"limit": 500}).json()["items"]
+    hints = {issue["hint"] for issue in found if issue["code"] == "missing-file"}
+    assert hints == {"Upload it, or correct the path; capitals and small letters differ."}
 
 
 @pytest.mark.parametrize("outside", ["/etc/hosts", "a/../../x.txt", "{roots}/../secret.txt"])

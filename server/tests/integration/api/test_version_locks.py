@@ -19,7 +19,9 @@ def test_a_lock_keeps_others_from_writing(api: Api) -> None:
     his.autosave(config(fields=[]), 423, etag=shown["etag"])
     his.post("publish", None, 423)
     his.post("lock", None, 423)
-    his.post("unlock", None, 423)
+    refused = his.post("unlock", None, 423)
+    assert refused["detail"].startswith(f"{shown['locked_by']} has the edit lock")
+    assert "force" in refused["hint"]
     his.post("lock", {"force": True}, 403)
     his.post("unlock", {"force": True}, 403)
     # Saving renews it.

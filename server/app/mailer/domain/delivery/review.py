@@ -61,7 +61,9 @@ def why_not_decided(job: Standing, decision: Decision) -> str | None:
     if job.send not in sources_of(Event.QUEUE):
         return f"it is {_words(job.send)} already"
     if job.build is EntryState.BLOCKED:
-        return "it is blocked, and nobody can accept that: mend it and import again"
+        if decision is Decision.EXCLUDE:
+            return "it is blocked, so it is left out already"
+        return "it is blocked, and nobody can accept that: mend it in a new version"
     if job.build not in _EXCLUDABLE:
         return f"it is {job.build.value}"
     if (

@@ -206,13 +206,16 @@ def test_a_value_that_no_key_opens_is_named_and_left(sessions: sessionmaker[Sess
         assert again.imap_password == account.imap_password
 
 
-def command(url: str, **env: str) -> subprocess.Popen[bytes]:
+def command(url: str, *, as_json: bool = True, **env: str) -> subprocess.Popen[bytes]:
     keys = {
         name: base64.b64encode(key).decode()
         for name, key in (("MASTER_KEY_B64", NEW), ("MASTER_KEY_OLD_B64", OLD))
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "app.mailer.commands.rotate_master_key", "--json"],
+        [
+            *[sys.executable, "-m", "app.mailer.commands.rotate_master_key"],
+            *(["--json"] if as_json else []),
+        ],
         cwd=SERVER,
         env=environment(APP_ENV="test", DATABASE_URL=url, **{**keys, **env}),
         stdout=subprocess.PIPE,
@@ -252,6 +255,39 @@ def test_without_an_old_key_there_is_nothing_to_do(sqlite_url: str) -> None:
     out, _err = process.communicate(timeout=150)
     assert process.returncode == 2
     assert "MASTER_KEY_OLD_B64" in json.loads(out)["error"]
+
+
+def test_a_key_is_not_moved_to_itself(sqlite_url: str) -> None:
+    process = command(sqlite_url, MASTER_KEY_OLD_B64=base64.b64encode(NEW).decode())
+    out, _err = process.communicate(timeout=150)
+    assert process.returncode == 2
+    assert "the same key" in json.loads(out)["error"]
+
+
+def test_the_end_tells_to_restart_and_run_once_more(
+    sessions: sessionmaker[Session], database_url: str
+) -> None:
+    fill(sessions, 1)
+    said = []
+    for _run in range(2):
+        process = command(database_url, as_json=False)
+        out, err = process.communicate(timeout=150)
+        assert process.returncode == 0, err
+        said.append(out.decode())
+    assert "10 of 10 secrets were moved" in said[0]
+    assert "Restart every process that has only the old key" in said[0]
+    assert "0 of 0 secrets were moved" in said[1]
+    assert "Restart" not in said[1]
+
+
+def test_a_key_that_is_not_set_is_found_among_stored_secrets(
+    sessions: sessionmaker[Session],
+) -> None:
+    fill(sessions, 1)
+    with sessions() as session:
+        assert sealed.other_key_id(session, BOTH.key_ids) is None
+        assert sealed.other_key_id(session, ONLY_OLD.key_ids) is None
+        assert sealed.other_key_id(session, ONLY_NEW.key_ids) == ONLY_OLD.key_ids[0]
 
 
 def test_a_wrong_old_key_is_wrong_use(sqlite_url: str) -> None:

@@ -46,6 +46,15 @@ def test_what_the_table_does_not_have_is_refused(source: S, event: E) -> None:
         assert source not in sources_of(event)
 
 
+def test_a_refusal_names_what_a_person_can_do() -> None:
+    with pytest.raises(IllegalMove) as refused:
+        move(S.ARCHIVED, E.SAVE)
+    assert refused.value.hint == "Possible now: unarchive."
+    with pytest.raises(IllegalMove) as refused:
+        move(S.SENDING, E.BUILD)
+    assert refused.value.hint == "Possible now: approve, cancel, queue, withdraw."
+
+
 def test_nobody_writes_in_what_was_built() -> None:
     assert sources_of(E.SAVE) == {S.EDITING}
 

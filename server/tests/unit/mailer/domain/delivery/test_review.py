@@ -61,6 +61,12 @@ def test_an_exclusion_can_be_taken_back() -> None:
     assert why_not_decided(excluded, Decision.ACCEPT) is None
 
 
+def test_what_is_blocked_is_left_out_already() -> None:
+    blocked = job(EntryState.BLOCKED)
+    assert why_not_decided(blocked, Decision.EXCLUDE) == "it is blocked, so it is left out already"
+    assert "nobody can accept that" in str(why_not_decided(blocked, Decision.ACCEPT))
+
+
 @pytest.mark.parametrize("send", SendStatus)
 def test_decisions_come_before_queueing(send: SendStatus) -> None:
     early = send in (SendStatus.UNQUEUED, SendStatus.CANCELLED)
