@@ -131,6 +131,31 @@ def test_whoever_wrote_an_earlier_version_is_an_author_of_the_next(api: Api, dra
     after.by(person(api, "eve")).post("approve")
 
 
+@pytest.mark.parametrize("less", ["required", "none", None])
+def test_an_author_does_not_switch_the_second_person_off(
+    api: Api, draft: Draft, less: str | None
+) -> None:
+    url = f"{V1}/campaigns/{draft.campaign_id}"
+    assert draft.client.patch(url, json={"approval": "two_person"}).status_code == 200
+    answer = draft.client.patch(url, json={"approval": less})
+    assert answer.status_code == 403
+    assert "wrote in version 1" in answer.json()["detail"]
+    queue(draft, 409)
+    bob = person(api, "bob")
+    # Neither by an older version, whatever somebody else made of the campaign since.
+    answer = bob.post(f"{V1}/campaigns", json={"config": document(**SEND)})
+    assert answer.status_code == 201
+    assert draft.client.patch(url, json={"approval": less}).status_code == 403
+    assert bob.patch(url, json={"approval": less}).status_code == 403
+    assert person(api, "eve").patch(url, json={"approval": less}).status_code == 200
+
+
+def test_an_author_asks_for_less_where_no_second_person_has_to(draft: Draft) -> None:
+    url = f"{V1}/campaigns/{draft.campaign_id}"
+    draft.client.patch(url, json={"approval": "required"})
+    assert draft.client.patch(url, json={"approval": "none"}).json()["approval"] == "none"
+
+
 def test_approving_needs_its_scope(api: Api, draft: Draft) -> None:
     other = api.client("campaign:read", "campaign:write", "campaign:build", "campaign:send")
     draft.by(other).post("approve", None, 403)
