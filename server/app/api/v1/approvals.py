@@ -8,10 +8,10 @@ from uuid import UUID
 from fastapi import Depends
 
 from app.api.access import CurrentActor
-from app.api.paging import Page, PageQuery, page_of, place
+from app.api.paging import PageQuery, page_of, place
 from app.api.routing import router
 from app.api.state import ProgramDep
-from app.api.v1.models.versions import ApprovalOut, ApproveIn, VersionOut, WithdrawIn
+from app.api.v1.models.versions import ApprovalOut, ApprovalPage, ApproveIn, VersionOut, WithdrawIn
 from app.api.version_answers import VERSION, view_of
 from app.db.repositories import approvals as rows
 from app.mailer.services import approve_version as approving
@@ -31,8 +31,9 @@ def approve_version(
 ) -> ApprovalOut:
     """Say yes to exactly the messages that may be queued now.
 
-    It is void as soon as one of them is another: by a new build, or by another decision. 403 where
-    a second person has to approve, and you wrote in the version.
+    It is void as soon as one of them is another: by a new build, or by another decision. With the
+    `messages_sha256` of the list of approvals it is a yes to what you looked at, else 409. 403
+    where a second person has to approve, and you wrote in the version.
     """
     body = body or ApproveIn()
     with program.sessions() as session:
@@ -72,7 +73,7 @@ def withdraw_approval(
     return VersionOut.of(view)
 
 
-@routes.get(f"{VERSION}/approvals", response_model=Page[ApprovalOut])
+@routes.get(f"{VERSION}/approvals", response_model=ApprovalPage)
 def list_approvals(
     campaign_id: UUID,
     version_id: UUID,
@@ -81,10 +82,15 @@ def list_approvals(
     page: Annotated[PageQuery, Depends()],
     sort: Sort = "-approved_at",
 ) -> Any:
-    """Who approved a version, and what has become of it."""
+    """Who approved a version, what has become of it, and what a yes would be to now."""
     order, after = place(page, sort, rows.SORTABLE, rows.KEY)
     with program.reading() as session:
         found = approving.page_approvals(
             session, actor, campaign_id, version_id, order=order, after=after, limit=page.limit
         )
-    return page_of(found, sort, ApprovalOut.of)
+        digest, count = approving.messages_to_approve(session, actor, campaign_id, version_id)
+    return {
+        **page_of(found, sort, ApprovalOut.of),
+        "messages_sha256": digest,
+        "message_count": count,
+    }

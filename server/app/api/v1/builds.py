@@ -44,8 +44,8 @@ async def build_version(
 ) -> Response:
     """Freeze every letter of a version: what can be reviewed, approved and queued from then on.
 
-    What was built of it before is replaced; a version that was queued cannot be built again. 409
-    with the `operation_id` of the other one where a build of it is not over yet.
+    What was built of it before is replaced; a version that was queued cannot be built again
+    (409). 409 with the `operation_id` of the other one where a build of it is not over yet.
     """
     operation = await begin(program, actor, Kind.BUILD, version_id=version_id)
     return await answer(program, actor, operation, wait)

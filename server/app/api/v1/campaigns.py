@@ -138,7 +138,8 @@ def update_campaign(
 ) -> CampaignOut:
     """Change what a campaign is called, or what it needs before it is queued.
 
-    The next change of the name in the campaign's file changes it here, too.
+    The next change of the name in the campaign's file changes it here, too. 403 for less approval
+    where `two_person` holds and you wrote in a version.
     """
     sent = {name: getattr(body, name) for name in body.model_fields_set}
     with program.sessions() as session:

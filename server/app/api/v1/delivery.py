@@ -55,7 +55,9 @@ def queue_campaign(
 ) -> QueuedOut:
     """Queue every letter that may be sent; what needs a decision or is blocked stays behind.
 
-    409 for a draft, a version that is not built, or one that needs an approval and has none.
+    409 for a version that is not built, a draft, one that needs an approval and has none, or one
+    that repeats what another campaign queued since the build. A dry run of a built version is
+    answered all the same: `would_be_refused` has the reasons.
     """
     asked = body or QueueIn()
     with program.sessions() as session:

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, exists, func, select, update
+from sqlalchemy import CursorResult, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.db.models import Job, JobAttachment, JobIssue, JobMessage
@@ -133,13 +133,20 @@ def delete_unqueued(session: Session, tenant_id: UUID, version_id: UUID) -> int:
         .where(*own, Job.send_status == SendStatus.UNQUEUED, Job.queued_at.is_(None))
         .execution_options(synchronize_session=False)
     )
-    if session.scalar(select(exists().where(*own))):
+    refuse_queued(session, tenant_id, version_id)
+    assert isinstance(deleted, CursorResult)
+    return deleted.rowcount
+
+
+def refuse_queued(session: Session, tenant_id: UUID, version_id: UUID) -> None:
+    """`Conflict` where a job of the version was ever queued: then it is never built again."""
+    own = (Job.tenant_id == tenant_id, Job.version_id == version_id)
+    released = or_(Job.send_status != SendStatus.UNQUEUED, Job.queued_at.is_not(None))
+    if session.scalar(select(exists().where(*own, released))):
         raise Conflict(
             "This version was queued already, so it cannot be built again.",
             "Make a new version of the campaign, and build that.",
         )
-    assert isinstance(deleted, CursorResult)
-    return deleted.rowcount
 
 
 def get(session: Session, tenant_id: UUID, job_id: UUID) -> Job:

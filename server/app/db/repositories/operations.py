@@ -243,10 +243,14 @@ def finish(
     *,
     result: dict[str, Any] | None = None,
     problem: dict[str, Any] | None = None,
+    progress: tuple[int, int | None] | None = None,
     campaign_id: UUID | None = None,
     version_id: UUID | None = None,
 ) -> bool:
-    """The end of an operation; False where it is not held any more, and nothing changed."""
+    """The end of an operation; False where it is not held any more, and nothing changed.
+
+    With `progress`, steps that are done and all there are, no phase of it is under way any more.
+    """
     values: dict[str, Any] = {
         "status": status,
         "result": result,
@@ -255,6 +259,8 @@ def finish(
         "worker": None,
         "lease_until": None,
     }
+    if progress is not None:
+        values |= {"phase": "", "done": progress[0], "total": progress[1]}
     if campaign_id is not None:
         values["campaign_id"] = campaign_id
     if version_id is not None:

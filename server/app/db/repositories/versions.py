@@ -67,6 +67,15 @@ def get(
     return version
 
 
+def state_of(session: Session, tenant_id: UUID, version_id: UUID) -> WorkflowState:
+    """Where a version that is there stands, without its content."""
+    return session.scalars(
+        select(CampaignVersion.workflow_state).where(
+            CampaignVersion.tenant_id == tenant_id, CampaignVersion.id == version_id
+        )
+    ).one()
+
+
 def build_of(session: Session, tenant_id: UUID, version_id: UUID) -> UUID | None:
     """Which build of a version counts; nobody else can change it until the commit.
 

@@ -15,6 +15,7 @@ from app.mailer.commands.terminal import (
     AsJson,
     CampaignId,
     VersionId,
+    coloured,
     letters,
     parse_uuid,
     print_json,
@@ -55,7 +56,10 @@ def main(
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Queue every letter that may be sent; what needs a decision or is blocked stays behind."""
+    """Queue every letter that may be sent; what needs a decision or is blocked stays behind.
+
+    --dry-run also says what would refuse it; then the exit code is 1.
+    """
     # There is no broker to tell: queued letters wait in the database with or without the flag.
     del no_celery
     program = Program()
@@ -78,20 +82,30 @@ def main(
     else:
         _show(queued)
     waiting = queued.queued or queued.already_queued
-    return OK if waiting else FINDINGS
+    return OK if waiting and not queued.would_be_refused else FINDINGS
 
 
 def _show(queued: Queued) -> None:
+    if queued.would_be_refused:
+        say("[red]This would be refused:[/]")
+        for each in queued.would_be_refused:
+            say(coloured(f"{each.detail} {each.hint}".rstrip()))
+        one = more = "could be queued then"
+    elif queued.dry_run:
+        one = more = "would be queued"
+    else:
+        one, more = "is queued", "are queued"
     of_version = f"of version {queued.version_number}"
-    one, more = ("would be",) * 2 if queued.dry_run else ("is", "are")
-    done = letters(queued.queued, f"{of_version} {one}", f"{of_version} {more}")
-    say(f"{done} queued.")
+    say(f"{letters(queued.queued, f'{of_version} {one}', f'{of_version} {more}')}.")
     left_out = [
         (count, reason) for name, reason in _LEFT_OUT.items() if (count := getattr(queued, name))
     ]
     if left_out:
         print_table("Not queued", ["Letters", "because they"], left_out, right=["Letters"])
-    if queued.queued and not queued.dry_run:
+    if queued.paused is not None:
+        say(coloured(queued.paused))
+        say("What is queued leaves once it is resumed.")
+    elif queued.queued and not queued.dry_run:
         say(f"They may leave from {queued.due_at:%Y-%m-%d %H:%M} UTC on: run send_queued_jobs.")
 
 

@@ -138,12 +138,15 @@ def _show(report: SendReport) -> None:
     if report.dry_run:
         proven = report.outcomes[SendStatus.SENT]
         due = letters(report.due, "that is due", "that are due")
-        say(f"{proven} of {due} would be sent; the bytes are as built.")
+        if report.stopped:
+            say(f"{proven} of {due} would not be sent now; the bytes are as built.")
+        else:
+            say(f"{proven} of {due} would be sent; the bytes are as built.")
         if changed := report.outcomes[SendStatus.FAILED]:
             say(f"[red]{changed} differ from what was built and would not be sent.[/]")
     else:
         done = ", ".join(f"{n} {coloured(s.value)}" for s, n in report.outcomes.items())
-        say(f"{done or 'Nothing was due'}.")
+        say(f"{done or ('Nothing was tried' if report.due else 'Nothing was due')}.")
     if report.stopped:
         say(f"[red]Stopped:[/] {coloured(report.stopped)}")
         if report.hint:
@@ -151,7 +154,10 @@ def _show(report: SendReport) -> None:
     if report.interrupted:
         say("Interrupted; run the same command to go on.")
     if report.waiting and not report.dry_run:
-        when = f", the next from {report.next_due:%Y-%m-%d %H:%M:%S} UTC" if report.next_due else ""
+        when = ""
+        # What was stopped waits for whatever stopped it, not for its time.
+        if report.next_due and not report.stopped:
+            when = f", the next from {report.next_due:%Y-%m-%d %H:%M:%S} UTC"
         say(f"{letters(report.waiting, 'still waits', 'still wait')}{when}.")
     if report.in_doubt:
         say(

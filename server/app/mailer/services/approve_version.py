@@ -163,6 +163,15 @@ def messages_of(session: Session, version: CampaignVersion) -> tuple[str, int]:
     return messages_digest(approvals.messages(session, version.tenant_id, version.id))
 
 
+def messages_to_approve(
+    session: Session, actor: Actor, campaign_id: UUID, version_id: UUID
+) -> tuple[str | None, int]:
+    """`messages_of` for whoever looks before they approve; None and 0 of one that is not built."""
+    require_scope(actor, Scope.CAMPAIGN_READ)
+    version = version_of(session, actor.tenant_id, campaign_id, version_id, content=False)
+    return (None, 0) if version.built_at is None else messages_of(session, version)
+
+
 def page_approvals(
     session: Session,
     actor: Actor,

@@ -14,10 +14,11 @@ from app.audit import log
 from app.db.models import Campaign, CampaignVersion
 from app.db.repositories import campaigns, versions
 from app.mailer.domain.campaign.shape import read_shape_of
-from app.mailer.domain.delivery.approval import Approval, is_looser
-from app.mailer.domain.errors import CampaignInvalid, Conflict
+from app.mailer.domain.delivery.approval import Approval, is_looser, why_not_approver
+from app.mailer.domain.errors import AccessDenied, CampaignInvalid, Conflict
 from app.mailer.domain.files.confinement import UPLOADS
 from app.mailer.domain.version import VersionEvent, WorkflowState, move, unarchived_by
+from app.mailer.services.approve_version import approval_rule
 from app.mailer.services.edit_version import mode_of, sha256_of
 from app.mailer.services.versions import discard_unfinished
 
@@ -96,7 +97,8 @@ def update_campaign(
 ) -> Campaign:
     """Change what a campaign is called, and what it needs before it is queued. The caller commits.
 
-    Asking for less approval than before needs `campaign:approve`.
+    Asking for less approval than before needs `campaign:approve`; with `two_person` it is
+    `AccessDenied` for whoever wrote in a version, else a single person could approve after all.
     """
     require_scope(actor, Scope.CAMPAIGN_WRITE)
     campaign = campaigns.lock(session, actor.tenant_id, campaign_id)
@@ -104,6 +106,7 @@ def update_campaign(
     if approval is not UNCHANGED:
         if is_looser(approval, campaign.approval):
             require_scope(actor, Scope.CAMPAIGN_APPROVE)
+            _refuse_authors(session, actor, campaign)
         campaign.approval = approval
     if name is not UNCHANGED:
         campaign.name = name
@@ -179,6 +182,17 @@ def unarchive_campaign(
     session.flush()
     _record(session, actor, campaign, "campaign.unarchived", {}, now)
     return campaign
+
+
+def _refuse_authors(session: Session, actor: Actor, campaign: Campaign) -> None:
+    rule = approval_rule(session, campaign)
+    for version in versions.of_campaign(session, actor.tenant_id, campaign.id):
+        if why_not_approver(rule, actor.identity, version.author_ids):
+            raise AccessDenied(
+                f"You wrote in version {version.number}, which a second person has to approve, so "
+                "you cannot ask for less approval.",
+                "Ask somebody who wrote nothing of it.",
+            )
 
 
 def _seen(campaign: Campaign) -> dict[str, object]:

@@ -19,11 +19,12 @@ from app.access.scopes import Scope
 from app.audit import log
 from app.db.keyset import Order, Slice
 from app.db.models import Operation, OperationStatus
-from app.db.repositories import operations
+from app.db.repositories import jobs, operations, versions
 from app.db.repositories.operations import OperationFilter
 from app.mailer.domain.delivery.review import Refused
 from app.mailer.domain.errors import CampaignInvalid, Conflict, MailerError
 from app.mailer.domain.storable import storable
+from app.mailer.domain.version import VersionEvent, move
 
 #: Findings that a problem names; all of them would not fit into a row that is polled.
 _MOST_ISSUES = 100
@@ -75,8 +76,9 @@ def start_operation(
 ) -> Operation:
     """Put work down for a worker; the caller commits, and answers before it begins.
 
-    A version alone will do, its campaign is found. Raises `NotFound`, and `AlreadyRunning` where a
-    validation or build of this version, or a filing of copies of this campaign, is not over yet.
+    A version alone will do, its campaign is found. Raises `NotFound`, `AlreadyRunning` where a
+    validation or build of this version, or a filing of copies of this campaign, is not over yet,
+    and `Conflict` or `IllegalMove` where it is known already that the version cannot be built.
     """
     require_scope(actor, SCOPE_OF[kind])
     if version_id is not None:
@@ -89,6 +91,9 @@ def start_operation(
         )
         if other is not None:
             raise AlreadyRunning(other)
+    if kind is Kind.BUILD and version_id is not None:
+        jobs.refuse_queued(session, actor.tenant_id, version_id)
+        move(versions.state_of(session, actor.tenant_id, version_id), VersionEvent.BUILD)
     return operations.add(
         session,
         actor.tenant_id,

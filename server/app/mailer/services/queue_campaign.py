@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -11,10 +12,11 @@ from sqlalchemy.orm import Session
 from app.access.actor import Actor, require_scope
 from app.access.scopes import Scope
 from app.audit import log
-from app.db.repositories import campaigns, queueing, versions
+from app.db.models import CampaignVersion
+from app.db.repositories import campaigns, delivery, queueing, versions
 from app.db.repositories.access import tenants
 from app.mailer.domain.delivery.window import first_due
-from app.mailer.domain.errors import Conflict
+from app.mailer.domain.errors import Conflict, IllegalMove
 from app.mailer.domain.version import VersionEvent, move
 from app.mailer.ports import Clock, SecretBox
 from app.mailer.services.already_sent import refuse_repeats
@@ -24,8 +26,20 @@ from app.mailer.services.versions import built_version_of
 
 
 @dataclass(frozen=True, slots=True)
+class Objection:
+    """Why a queueing that was only tried out would be refused, and what to do about it."""
+
+    detail: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Queued:
-    """What a queueing did, or would do: jobs queued now, and the others by their reason."""
+    """What a queueing did, or would do: jobs queued now, and the others by their reason.
+
+    `paused` says who holds the campaign back: what is queued leaves once it is resumed.
+    `would_be_refused` has all that a dry run found to keep the real one from it.
+    """
 
     campaign_id: UUID
     version_id: UUID
@@ -40,6 +54,8 @@ class Queued:
     blocked: int
     excluded: int
     inactive: int
+    paused: str | None = None
+    would_be_refused: list[Objection] = field(default_factory=list)
 
 
 def queue_campaign(
@@ -57,9 +73,9 @@ def queue_campaign(
     """Let the review gate's messages go: `ready`, `warning` unless left out, accepted ones.
 
     An entry that an earlier version of this campaign sent, or is sending, is left out unless
-    `again`. Raises `Conflict` for a draft, a version that is not built, one that would repeat what
-    another campaign queued after the build (`refuse_repeats`), or one that needs an approval and
-    has none (a dry run counts all the same). The caller commits.
+    `again`. Raises `Conflict` for a version that is not built; also for a draft, one that would
+    repeat what another campaign queued after the build (`refuse_repeats`), or one that needs an
+    approval and has none: a dry run counts all the same, and tells these. The caller commits.
     """
     require_scope(actor, Scope.CAMPAIGN_SEND)
     # One queueing at a time, so that neither two versions nor two campaigns send the same.
@@ -71,14 +87,6 @@ def queue_campaign(
     version_id = version_id or versions.newest_id(session, actor.tenant_id, campaign_id)
     # And no build of the version meanwhile, which would take from under it what it queues.
     version = built_version_of(session, actor.tenant_id, campaign_id, version_id, lock=not dry_run)
-    if version.mode == "draft":
-        raise Conflict(
-            "This version is a draft, and drafts never leave.",
-            "Set `campaign.mode` to send (or test), in a new version, and build that.",
-        )
-    state = move(version.workflow_state, VersionEvent.QUEUE)
-    if not dry_run:
-        require_approval(session, campaign, version)
     stored = stored_campaign(version, box)
     now = clock.now()
     due_at = first_due(stored.delivery.send_window, stored.delivery.not_before, now)
@@ -90,14 +98,21 @@ def queue_campaign(
         # A test letter reached nobody, and may be sent as often as people like.
         leave_out_sent=version.mode == "send" and not again,
     )
-    refuse_repeats(session, stored, gate, now)
+    objections = _objections(
+        lambda: _refuse_draft(version),
+        lambda: move(version.workflow_state, VersionEvent.QUEUE),
+        lambda: require_approval(session, campaign, version),
+        lambda: refuse_repeats(session, stored, gate, now),
+        tell=dry_run,
+    )
+    pause = delivery.pause_of(session, actor.tenant_id, version.id)
     left_out = queueing.left_out(session, gate)
     if dry_run:
         count = queueing.count(session, gate)
     else:
         count = queueing.queue(session, gate, now=now, due_at=due_at)
         if count:
-            version.workflow_state = state
+            version.workflow_state = move(version.workflow_state, VersionEvent.QUEUE)
     result = Queued(
         campaign_id=campaign_id,
         version_id=version.id,
@@ -105,6 +120,8 @@ def queue_campaign(
         dry_run=dry_run,
         queued=count,
         due_at=due_at,
+        paused=None if pause is None else str(pause),
+        would_be_refused=objections,
         **asdict(left_out),
     )
     if not dry_run:
@@ -124,3 +141,24 @@ def queue_campaign(
             now,
         )
     return result
+
+
+def _objections(*checks: Callable[[], object], tell: bool) -> list[Objection]:
+    """What the checks object to, all of it; unless somebody wants to be told, the first raises."""
+    found = []
+    for check in checks:
+        try:
+            check()
+        except (Conflict, IllegalMove) as error:
+            if not tell:
+                raise
+            found.append(Objection(error.message, error.hint))
+    return found
+
+
+def _refuse_draft(version: CampaignVersion) -> None:
+    if version.mode == "draft":
+        raise Conflict(
+            "This version is a draft, and drafts never leave.",
+            "Set `campaign.mode` to send (or test), in a new version, and build that.",
+        )

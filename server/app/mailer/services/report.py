@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from app.access.actor import Actor, require_scope
 from app.access.scopes import Scope
 from app.db.models import AppendAttemptOutcome, AttemptOutcome, CampaignVersion
-from app.db.repositories import campaigns, reports
+from app.db.repositories import accounts, campaigns, reports
 from app.db.repositories.queueing import Gate
 from app.db.repositories.reports import Trouble
 from app.mailer.domain import report as shape
@@ -27,7 +27,9 @@ from app.mailer.domain.campaign import RateLimit
 from app.mailer.domain.codes import CODES
 from app.mailer.domain.delivery.job import OPEN, Decision, ImapStatus, SendStatus
 from app.mailer.domain.issues import EntryState
+from app.mailer.domain.mail_account import AccountTerms, slowest
 from app.mailer.domain.report import IN_DOUBT_EXPLANATION, Card, JobGroup
+from app.mailer.services.account_servers import terms_of
 from app.mailer.services.versions import version_of
 
 #: How many jobs each list of a report names; its count is of all.
@@ -147,7 +149,8 @@ def _summary(session: Session, version: CampaignVersion, now: datetime) -> dict[
     cards = shape.cards(groups)
     due = [group.next_due_at for group in groups if group.next_due_at is not None]
     next_due_at = min(due, default=None)
-    limit = _rate_limit(version)
+    limit, account = _rate_limit(version), _account(session, version)
+    at_most = None if account is None else account.concurrency
     return {
         "generated_at": now.isoformat(),
         "campaign": _heading(session, version),
@@ -161,8 +164,8 @@ def _summary(session: Session, version: CampaignVersion, now: datetime) -> dict[
             "excluded": _counted(groups, "decision")[Decision.EXCLUDE],
         },
         "rate_limit": shape.time_left(
-            per_minute=limit.messages_per_minute,
-            concurrency=limit.concurrency,
+            per_minute=slowest(limit.messages_per_minute, account.pace if account else None),
+            concurrency=min(limit.concurrency, at_most or limit.concurrency),
             waiting=cards[Card.WAITING],
             ready=cards[Card.READY_TO_SEND],
             next_due_at=next_due_at,
@@ -256,6 +259,16 @@ def _rate_limit(version: CampaignVersion) -> RateLimit:
         return RateLimit.model_validate(said or {})
     except ValidationError:
         return RateLimit()
+
+
+def _account(session: Session, version: CampaignVersion) -> AccountTerms | None:
+    """What the stored account asks for that the version is sent by, None where it names none."""
+    server = version.config.get("server")
+    name = server.get("account") if isinstance(server, dict) else None
+    if not isinstance(name, str):
+        return None
+    account = accounts.for_campaign(session, version.tenant_id, version.campaign_id, name)
+    return None if account is None else terms_of(account)
 
 
 def _counted(groups: list[JobGroup], axis: str) -> Counter[Any]:

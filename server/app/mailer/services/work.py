@@ -81,6 +81,7 @@ class Task:
         self._shutdown = shutdown
         self._why: Why | None = None
         self._told: tuple[str, float] | None = None
+        self._progress: tuple[int, int | None] = (0, None)
 
     @property
     def version_id(self) -> UUID:
@@ -95,6 +96,7 @@ class Task:
         """Say how far the work is, without an end to it; `stop` may be set by it."""
         if self._shutdown.is_set():
             self._stop(Why.SHUTDOWN)
+        self._progress = (done, total)
         now = self._clock.monotonic()
         if self._told is not None:
             last_phase, at = self._told
@@ -146,6 +148,7 @@ class Task:
             OperationStatus.SUCCEEDED,
             self._clock.now(),
             result=dict(result),
+            progress=self._progress,
             campaign_id=campaign_id,
             version_id=version_id,
         )

@@ -85,12 +85,16 @@ def test_where_the_rule_asks_for_it_nothing_leaves_unapproved(
         assert draft.client.patch(url, json={"approval": "required"}).status_code == 200
     assert "queue" not in draft.get()["allowed_actions"]
     assert "approved before" in queue(draft, 409)["detail"]
-    assert queue(draft, dry_run=True)["queued"] == 1
+    refused = queue(draft, 409)
+    rehearsed = queue(draft, dry_run=True)
+    assert rehearsed["queued"] == 1
+    assert rehearsed["would_be_refused"] == [{"detail": refused["detail"], "hint": refused["hint"]}]
     made = draft.post("approve", {"reason": "looked"})
     assert (made["message_count"], made["reason"], made["voided_at"]) == (1, "looked", None)
     shown = draft.get()
     assert (shown["workflow_state"], shown["approval"]["id"]) == ("approved", made["id"])
     assert {"queue", "withdraw"} <= set(shown["allowed_actions"])
+    assert queue(draft, dry_run=True)["would_be_refused"] == []
     assert queue(draft)["queued"] == 1
     # What was approved is approved also while it is sent.
     assert draft.get()["approval"]["id"] == made["id"]
@@ -129,6 +133,31 @@ def test_whoever_wrote_an_earlier_version_is_an_author_of_the_next(api: Api, dra
     after.post("approve", None, 403)
     after.by(bob.client).post("approve", None, 403)
     after.by(person(api, "eve")).post("approve")
+
+
+@pytest.mark.parametrize("less", ["required", "none", None])
+def test_an_author_does_not_switch_the_second_person_off(
+    api: Api, draft: Draft, less: str | None
+) -> None:
+    url = f"{V1}/campaigns/{draft.campaign_id}"
+    assert draft.client.patch(url, json={"approval": "two_person"}).status_code == 200
+    answer = draft.client.patch(url, json={"approval": less})
+    assert answer.status_code == 403
+    assert "wrote in version 1" in answer.json()["detail"]
+    queue(draft, 409)
+    bob = person(api, "bob")
+    # Neither by an older version, whatever somebody else made of the campaign since.
+    answer = bob.post(f"{V1}/campaigns", json={"config": document(**SEND)})
+    assert answer.status_code == 201
+    assert draft.client.patch(url, json={"approval": less}).status_code == 403
+    assert bob.patch(url, json={"approval": less}).status_code == 403
+    assert person(api, "eve").patch(url, json={"approval": less}).status_code == 200
+
+
+def test_an_author_asks_for_less_where_no_second_person_has_to(draft: Draft) -> None:
+    url = f"{V1}/campaigns/{draft.campaign_id}"
+    draft.client.patch(url, json={"approval": "required"})
+    assert draft.client.patch(url, json={"approval": "none"}).json()["approval"] == "none"
 
 
 def test_approving_needs_its_scope(api: Api, draft: Draft) -> None:
@@ -190,6 +219,22 @@ def test_a_yes_is_taken_back(api: Api, draft: Draft) -> None:
     assert (shown["workflow_state"], shown["approval"]) == ("built", None)
     assert approvals(draft)[0]["void_reason"] == "A wrong date."
     queue(draft, 409)
+
+
+def test_the_first_approval_is_bound_to_what_was_looked_at(draft: Draft) -> None:
+    seen = draft.client.get(f"{draft.url}/approvals").json()
+    assert (seen["items"], seen["message_count"]) == ([], 1)
+    decide(draft, "accept", "e1")
+    draft.post("approve", {"messages_sha256": seen["messages_sha256"]}, 409)
+    seen = draft.client.get(f"{draft.url}/approvals").json()
+    made = draft.post("approve", {"messages_sha256": seen["messages_sha256"]})
+    assert made["message_count"] == seen["message_count"] == 2
+
+
+def test_of_what_is_not_built_there_is_nothing_to_approve(api: Api) -> None:
+    made = begin(person(api, "ada"))
+    seen = made.client.get(f"{made.url}/approvals").json()
+    assert (seen["messages_sha256"], seen["message_count"]) == (None, 0)
 
 
 def test_only_what_was_looked_at_is_approved(api: Api, draft: Draft) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from app.db.models import AuditEntry, Job, SendAttempt
 from tests.integration.api.conftest import Api
+from tests.integration.api.letters import build, by
 from tests.integration.api.work import take, watched, work
 from tests.integration.services.pipeline.desk import entry
 from tests.servers.smtp import SmtpServer
@@ -87,6 +88,33 @@ def test_a_second_build_of_a_version_names_the_first(api: Api, tmp_path: Path) -
     assert second.json()["operation_id"] == first
     assert second.headers["location"] == f"{V1}/operations/{first}"
     work(api)
+    assert api.acme.post(url).status_code == 202
+
+
+def test_a_version_that_was_queued_is_not_built_again(api: Api, tmp_path: Path) -> None:
+    letters = build(api, tmp_path, **by(9))
+    letters.post("queue")
+    url = f"{V1}/campaigns/versions/{letters.version_id}/build"
+    refused = api.acme.post(url)
+    assert refused.status_code == 409
+    assert "queued already" in refused.json()["detail"]
+    letters.post("cancel")
+    letters.post("archive")
+    assert api.acme.post(url).status_code == 409
+    letters.post("unarchive")
+    assert "queued already" in api.acme.post(url).json()["detail"]
+    assert api.acme.get(f"{V1}/operations?kind=build").json()["items"] == []
+
+
+def test_a_version_in_the_archive_is_not_built(api: Api, tmp_path: Path) -> None:
+    made = take(api, tmp_path)
+    campaign = f"{V1}/campaigns/{made.campaign_id}"
+    url = f"{V1}/campaigns/versions/{made.version_id}/build"
+    assert api.acme.post(f"{campaign}/archive").status_code == 200
+    refused = api.acme.post(url)
+    assert refused.status_code == 409
+    assert "archived" in refused.json()["detail"]
+    assert api.acme.post(f"{campaign}/unarchive").status_code == 200
     assert api.acme.post(url).status_code == 202
 
 

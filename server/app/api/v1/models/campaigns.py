@@ -134,7 +134,8 @@ class CampaignPatch(BaseModel):
     description: _Description = unsent()
     approval: Approval | None = Field(
         default=None,
-        description="null: as the tenant says. Asking for less needs `campaign:approve`",
+        description="null: as the tenant says. Asking for less needs `campaign:approve`, and with "
+        "`two_person` somebody who wrote in no version",
     )
 
 

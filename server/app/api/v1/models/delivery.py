@@ -34,7 +34,16 @@ class QueueIn(_In):
     again: Switch = Field(
         default=False, description="Also those who got an earlier version of the campaign"
     )
-    dry_run: Switch = Field(default=False, description="Count, and change nothing")
+    dry_run: Switch = Field(
+        default=False, description="Count, say what would refuse it, and change nothing"
+    )
+
+
+class ObjectionOut(BaseModel):
+    """Why queueing would be refused."""
+
+    detail: str
+    hint: str = Field(description="What to do about it")
 
 
 class QueuedOut(BaseModel):
@@ -53,6 +62,13 @@ class QueuedOut(BaseModel):
     blocked: int
     excluded: int
     inactive: int
+    paused: str | None = Field(
+        description="Who holds the campaign back, and why: what is queued leaves once it is "
+        "resumed. Null: nobody"
+    )
+    would_be_refused: list[ObjectionOut] = Field(
+        description="Of a dry run: all that queueing would be refused for (409). Empty: it works"
+    )
 
     @classmethod
     def of(cls, queued: Queued) -> QueuedOut:

@@ -90,9 +90,11 @@ class OperationOut(BaseModel):
     campaign_id: UUID | None
     version_id: UUID | None
     phase: str = Field(
-        description="What it does at the moment, in words", examples=["Checking recipients"]
+        description="What it does at the moment, in words; empty before it begins and once it "
+        "succeeded",
+        examples=["Checking recipients"],
     )
-    done: int = Field(description="Steps of this phase that are done")
+    done: int = Field(description="Steps of this phase, or of the last one, that are done")
     total: int | None = Field(description="Steps of this phase; null: not known")
     result: ImportResult | ValidationResult | BuildResult | TestResult | AppendResult | None = (
         Field(description="What came of it, once it succeeded")

@@ -40,7 +40,9 @@ class ReviewCountsOut(BaseModel):
 class RateLimitOut(BaseModel):
     """How long the rate limit makes what is left take."""
 
-    messages_per_minute: float | None
+    messages_per_minute: float | None = Field(
+        description="The lower of the campaign's and its mail account's. Null: no limit"
+    )
     concurrency: int
     remaining: int = Field(description="Messages that are queued")
     estimated_seconds: int | None

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 
 from app.api.conditions import etag_of
 from app.api.errors import IssueOut
+from app.api.paging import Page
 from app.db.models import VersionApproval
 from app.mailer.domain.campaign.diff import Kind
 from app.mailer.domain.delivery.approval import Approval
@@ -128,7 +129,8 @@ class ApproveIn(BaseModel):
         default=None,
         pattern=r"^[0-9a-f]{64}$",
         max_length=64,
-        description="Approve only if these still are the messages (of the list of approvals)",
+        description="Approve only if these still are the messages. Take it from the list of "
+        "approvals before you look at the letters: 409 where one is another since",
     )
 
 
@@ -155,6 +157,16 @@ class ApprovalOut(BaseModel):
     @classmethod
     def of(cls, approval: VersionApproval) -> ApprovalOut:
         return cls.model_validate(approval, from_attributes=True)
+
+
+class ApprovalPage(Page[ApprovalOut]):
+    """Approvals, and what one that is given now would be bound to."""
+
+    messages_sha256: str | None = Field(
+        description="Over the hashes of all messages that may be queued now: `approve` takes it. "
+        "Null: the version is not built"
+    )
+    message_count: int = Field(description="How many messages that are")
 
 
 class VersionOut(BaseModel):

@@ -13,6 +13,7 @@ from app.db.models import (
     AppendAttemptOutcome,
     AttemptOutcome,
     ImapAppendAttempt,
+    MailAccount,
     SendAttempt,
 )
 from app.db.repositories import issues
@@ -161,6 +162,49 @@ def test_every_number_of_a_campaign_under_way(desk: Desk, new_job: Make) -> None
     assert report["next_due_at"] == NOW.isoformat()
     assert "jobs" not in report
     assert json.loads(json.dumps(report)) == report
+
+
+@pytest.mark.parametrize(
+    ("own", "limits", "per_minute", "concurrency"),
+    [
+        ({}, {"per_minute": 20}, 20, 1),
+        ({"messages_per_minute": 10, "concurrency": 4}, {"per_minute": 20}, 10, 4),
+        ({"messages_per_minute": 10, "concurrency": 4}, {"concurrency": 2}, 10, 2),
+        ({"messages_per_minute": 10}, {"per_hour": 60, "concurrency": 9}, 1, 1),
+    ],
+)
+def test_the_lower_limit_of_the_campaign_and_its_account_counts(
+    desk: Desk,
+    new_job: Make,
+    own: dict[str, Any],
+    limits: dict[str, Any],
+    per_minute: float,
+    concurrency: int,
+) -> None:
+    with desk.sessions() as session:
+        session.add(
+            MailAccount(
+                tenant_id=desk.tenant_id,
+                name="office",
+                from_addresses=[],
+                created_at=NOW,
+                updated_at=NOW,
+                **limits,
+            )
+        )
+        session.commit()
+    parts = {"server": {"account": "office"}, "delivery": {"rate_limit": own}}
+    version_id = desk.add_version(*(new_job(n) for n in range(3)), config=CONFIG | parts)
+    desk.change(version_id, ["e0", "e1", "e2"], send_status=SendStatus.QUEUED)
+    said = report_of(desk)["rate_limit"]
+    assert (said["messages_per_minute"], said["concurrency"]) == (per_minute, concurrency)
+    assert said["estimated_seconds"] == round(2 * 60 / per_minute)
+
+
+@pytest.mark.parametrize("server", ["?", {"account": 7}, {"account": "nobody"}, {"account": "\0"}])
+def test_an_account_that_is_not_there_limits_nothing(desk: Desk, server: object) -> None:
+    desk.add_version(config=CONFIG | {"server": server})
+    assert report_of(desk)["rate_limit"]["messages_per_minute"] == 10
 
 
 def test_an_empty_version_has_every_key(desk: Desk) -> None:

@@ -10,11 +10,13 @@ import pytest
 from sqlalchemy import select
 
 from app.access.actor import Actor
-from app.db.models import AuditEntry, CampaignVersion, Job, WorkflowState
+from app.db.models import AuditEntry, Campaign, CampaignVersion, Job, WorkflowState
 from app.db.repositories.queueing import LeftOut
+from app.mailer.domain.delivery.approval import Approval
 from app.mailer.domain.delivery.job import Decision, SendStatus
 from app.mailer.domain.errors import AccessDenied, Conflict, NotFound
 from app.mailer.domain.issues import EntryState
+from app.mailer.services.pause_campaign import pause_campaign
 from app.mailer.services.queue_campaign import Queued, queue_campaign
 from tests.integration.services.sending.house import START, House, letter, people, recipients
 from tests.servers.smtp import SmtpServer
@@ -86,7 +88,45 @@ def test_a_draft_never_leaves(sqlite_house: House) -> None:
     campaign = house.build(document).campaign_id
     with pytest.raises(Conflict, match="draft"):
         house.queue(campaign)
+    rehearsed = house.queue(campaign, dry_run=True)
+    assert [each.detail for each in rehearsed.would_be_refused] == [
+        "This version is a draft, and drafts never leave."
+    ]
     assert house.statuses(campaign) == ["unqueued"]
+
+
+def test_a_dry_run_tells_all_that_the_real_one_would_be_refused_for(house: House) -> None:
+    document = letter(25, 2)
+    document["campaign"]["mode"] = "draft"
+    campaign = house.build(document).campaign_id
+    with house.sessions() as session:
+        row = session.get(Campaign, campaign)
+        assert row is not None
+        row.approval = Approval.REQUIRED
+        session.commit()
+    rehearsed = house.queue(campaign, dry_run=True)
+    assert rehearsed.queued == 2
+    draft, unapproved = rehearsed.would_be_refused
+    assert "draft" in draft.detail
+    assert "approved before" in unapproved.detail
+    assert "campaign:approve" in unapproved.hint
+    with pytest.raises(Conflict) as refused:
+        house.queue(campaign)
+    assert refused.value.message == draft.detail
+
+
+def test_queueing_tells_who_holds_the_campaign_back(house: House) -> None:
+    campaign = house.build(letter(25)).campaign_id
+    assert house.queue(campaign, dry_run=True).paused is None
+    with house.sessions() as session:
+        pause_campaign(session, house.actor, campaign, reason="Stop it.", now=START)
+        session.commit()
+    for dry_run in (True, False):
+        queued = house.queue(campaign, dry_run=dry_run)
+        assert queued.paused is not None
+        assert "paused by Test" in queued.paused
+        assert "Stop it." in queued.paused
+        assert (queued.queued, queued.would_be_refused) == (1, [])
 
 
 def test_what_is_not_built_or_not_there_cannot_be_queued(sqlite_house: House) -> None:

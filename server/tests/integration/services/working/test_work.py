@@ -237,6 +237,31 @@ def test_a_worker_that_is_stopped_gives_back_what_it_has(shop: Shop) -> None:
     assert shop.look(operation).status is OperationStatus.SUCCEEDED
 
 
+def test_what_succeeded_is_in_no_phase_and_shows_its_last_step(shop: Shop) -> None:
+    operation = shop.put_down(Kind.BUILD, shop.take().version_id)
+
+    def build(task: Task) -> Mapping[str, Any]:
+        for number in range(7):
+            task("Building letters", number, 6)
+        return {}
+
+    assert shop.worker("a", {Kind.BUILD: build}).run_next()
+    found = shop.look(operation)
+    assert (found.phase, found.done, found.total) == ("", 6, 6)
+
+
+def test_what_failed_shows_where(shop: Shop) -> None:
+    operation = shop.put_down(Kind.BUILD, shop.take().version_id)
+
+    def build(task: Task) -> Mapping[str, Any]:
+        task("Building letters", 2, 6)
+        raise MailerError("No.")
+
+    assert shop.worker("a", {Kind.BUILD: build}).run_next()
+    found = shop.look(operation)
+    assert (found.phase, found.done, found.total) == ("Building letters", 2, 6)
+
+
 def test_whoever_asked_is_whoever_does_it(shop: Shop) -> None:
     asker = Actor(
         shop.actor.tenant_id,

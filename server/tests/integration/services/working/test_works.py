@@ -90,7 +90,7 @@ def test_missing_copies_are_filed(shop: Shop) -> None:
     assert ended.status is OperationStatus.SUCCEEDED, ended.problem
     assert ended.result is not None
     assert ended.result["outcomes"] == {"appended": 3}
-    assert (ended.phase, ended.total) == ("Filing copies", 3)
+    assert (ended.phase, ended.done, ended.total) == ("", 3, 3)
     assert len(folder.copies) == 3
     assert list(shop.program.settings.journal_dir.rglob("*.journal")) == []
 
