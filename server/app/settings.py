@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     trusted_proxies: _List = ()
     session_idle_minutes: int = Field(default=60, ge=1, le=525_600)
     session_max_hours: int = Field(default=12, ge=1, le=8_760)
-    #: The largest body of a request that is no upload: a campaign with its entries in it.
+    #: The largest body with a campaign and its entries in it; others are smaller (`body_limit`).
     request_max_bytes: int = Field(default=256 * 2**20, ge=1)
 
     operations_worker: OperationsWorker = OperationsWorker.EMBEDDED

@@ -11,7 +11,6 @@ from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from app.api import errors, stopping
-from app.api.body_limit import BodyLimit
 from app.api.headers import SecurityHeaders
 from app.api.openapi import describe
 from app.api.tus import TusHeaders
@@ -91,7 +90,6 @@ def make_application(program: Program) -> FastAPI:
         v1.include_router(noun.routes)
     app.include_router(v1)
     errors.install(app)
-    app.add_middleware(BodyLimit, max_bytes=program.settings.request_max_bytes)
     app.add_middleware(TusHeaders)
     app.add_middleware(SecurityHeaders)
     describe(app)

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 
 from app.access.scopes import Scope
 from app.api.access import admit
+from app.api.body_limit import within_limit
 from app.api.errors import MEDIA_TYPE, Problem
 from app.api.idempotency import PARAMETER, once
 from app.api.scopes import SCOPES, Open
@@ -66,14 +67,13 @@ class ScopedRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         """FastAPI's own, behind the guard: a dependency would run after the body was read."""
         handler = super().get_route_handler()
-        needs = self._needs
-        if needs is Open.PUBLIC:
-            return handler
+        needs, name, repeatable = self._needs, self.name, self._is_repeatable
         scope = needs if isinstance(needs, Scope) else None
-        repeatable = self._is_repeatable
 
         async def guarded(request: Request) -> Response:
-            await run_in_threadpool(admit, request, scope)
+            if needs is not Open.PUBLIC:
+                await run_in_threadpool(admit, request, scope)
+            request = within_limit(request, name)
             return await (once(request, handler) if repeatable else handler(request))
 
         return guarded
