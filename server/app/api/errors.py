@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from app.api.headers import HEADERS
@@ -258,13 +259,12 @@ def install(app: FastAPI) -> None:
                 "Look again, and try again.",
             )
         _log.error("The database failed at %s: %s", request.url.path, error.orig)
-        return problem(
-            503,
-            "database",
-            "The database cannot be used at the moment.",
-            "Try again soon; /health/ready tells when.",
-            headers={"Retry-After": "5"},
-        )
+        return _no_database()
+
+    @app.exception_handler(NoConnection)
+    def _no_connection(request: Request, error: NoConnection) -> Response:
+        _log.error("All connections to the database are in use at %s: %s", request.url.path, error)
+        return _no_database()
 
     @app.exception_handler(Exception)
     def _fault(request: Request, error: Exception) -> Response:
@@ -277,6 +277,16 @@ def install(app: FastAPI) -> None:
             # This answer is made outside of the middleware that adds them.
             headers=HEADERS,
         )
+
+
+def _no_database() -> JSONResponse:
+    return problem(
+        503,
+        "database",
+        "The database cannot be used at the moment.",
+        "Try again soon; /health/ready tells when.",
+        headers={"Retry-After": "5"},
+    )
 
 
 def _is_overtaken(error: DBAPIError) -> bool:

@@ -22,6 +22,7 @@ import orjson
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.types import Message, Receive
 
 from app.api.access import current_actor
@@ -184,9 +185,9 @@ async def _keep(
             }
         )
         await run_in_threadpool(_store, program, place, reserved_at, digest, answer)
-    except DBAPIError as error:
+    except (DBAPIError, NoConnection) as error:
         # What was asked for is done, and its answer goes out; only a repetition learns nothing.
-        _log.warning("An answer could not be kept: %s", error.orig)
+        _log.warning("An answer could not be kept: %s", getattr(error, "orig", error))
 
 
 async def _told(request: Request, error: Exception) -> Response | None:

@@ -12,10 +12,9 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
 from app.api.access import CurrentActor
-from app.api.download import content_disposition
 from app.api.routing import router
 from app.api.state import ProgramDep
-from app.api.streams import in_pieces, streamed
+from app.api.streams import made, streamed
 from app.api.v1.models.reports import EmailedOut, EmailReportIn, ReportOut, SummaryOut
 from app.mailer.domain.report import csv_lines, jobs_csv
 from app.mailer.domain.rest import Rest
@@ -70,7 +69,7 @@ def get_report(
         return _json(report, job_rows(session, actor, campaign_id, version_id=own))
 
     if include_jobs:
-        return streamed(program.reading, with_jobs, "application/json")
+        return streamed(program, actor, with_jobs, "application/json")
     with program.reading() as session:
         return make(session)
 
@@ -90,7 +89,7 @@ def get_jobs_csv(
     def make(session: Session) -> Iterator[str]:
         return jobs_csv(job_rows(session, actor, campaign_id, version_id=version_id), bom=bom)
 
-    return streamed(program.reading, make, _CSV, "jobs.csv")
+    return streamed(program, actor, make, _CSV, "jobs.csv")
 
 
 @routes.get(
@@ -130,7 +129,7 @@ def get_rest_csv(
         table = rest_rows(session, actor, campaign_id, version_id=version_id, wanted=wanted)
         return csv_lines(table.header, table.rows, bom=bom, guarded=guard)
 
-    return streamed(program.reading, make, _CSV, "rest.csv")
+    return streamed(program, actor, make, _CSV, "rest.csv")
 
 
 @routes.get(
@@ -160,9 +159,7 @@ def get_evidence(
     exported = export_evidence(
         program.record_office(), actor, campaign_id, version_id=version_id, with_messages=messages
     )
-    headers = {"Content-Disposition": content_disposition(exported.filename)}
-    body = in_pieces(exported.pieces)
-    return StreamingResponse(body, media_type="application/zip", headers=headers)
+    return made(actor, exported.pieces, "application/zip", exported.filename)
 
 
 @routes.post("/{campaign_id}/report/email", response_model=EmailedOut)

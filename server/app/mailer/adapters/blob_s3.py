@@ -32,8 +32,9 @@ from app.mailer.adapters.blob_checks import (
     joined_pieces,
     piece_name,
 )
+from app.mailer.adapters.local_disk import local_disk
 from app.mailer.adapters.s3_faults import storage_failed
-from app.mailer.domain.errors import BlobMissing, StorageFailed
+from app.mailer.domain.errors import BlobMissing
 from app.mailer.ports import PIECE_BYTES, BlobRef
 
 #: Blobs on their way at once: what a build waits for is mostly the network.
@@ -111,7 +112,7 @@ class S3BlobStore:
     def put_stream(self, tenant: UUID, chunks: Iterable[bytes]) -> BlobRef:
         digest = Digest()
         with _local_file() as file:
-            with _local_disk():
+            with local_disk():
                 for chunk in digest.passing(chunks):
                     file.write(chunk)
                 file.flush()
@@ -291,19 +292,7 @@ def _status(error: ClientError) -> int:
 
 @contextmanager
 def _local_file() -> Iterator[IO[bytes]]:
-    with _local_disk():
+    with local_disk():
         file = tempfile.NamedTemporaryFile(prefix="multimailer-")  # noqa: SIM115 - closed below
     with file:
         yield file
-
-
-@contextmanager
-def _local_disk() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageFailed(
-            f'The folder for temporary files "{tempfile.gettempdir()}" cannot be used: '
-            f"{error.strerror or error}.",
-            "Make room there, or name another one by TMPDIR.",
-        ) from error

@@ -1,21 +1,28 @@
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
 import zipfile
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import TimeoutError as NoConnection
+from starlette.types import Message
 
 from app.access.scopes import Scope
+from app.api import streams
+from app.api.v1 import reports
 from app.db.models import AuditEntry, CampaignVersion
 from app.db.repositories import campaigns, jobs, versions
 from app.db.repositories.jobs import NewJob
 from app.mailer.domain.delivery.job import SendStatus
+from app.mailer.domain.errors import StorageFailed
 from app.mailer.domain.issues import EntryState
 from app.mailer.domain.report import JOB_COLUMNS
 from tests.integration.api.conftest import Api
@@ -209,3 +216,149 @@ def test_nobody_else_sees_it(filed: Filed) -> None:
     other = filed.api.acme.get(filed.path("summary"), params={"version_id": str(uuid4())})
     assert other.status_code == 404
     assert json.loads(other.content)["type"] == "/problems/not-found"
+
+
+# ---------------------------------------------------------------- whoever does not read
+
+LARGE = ("report?include_jobs=true", "report/jobs.csv", "report/rest.csv", "evidence")
+
+
+@pytest.mark.parametrize("path", LARGE)
+def test_no_connection_is_held_while_somebody_reads(filed: Filed, path: str) -> None:
+    held: list[int] = []
+
+    async def look(_message: Message) -> None:
+        held.append(connections(filed))
+
+    asyncio.run(ask(filed, path, look))
+    assert len(held) >= 2
+    assert set(held) == {0}
+
+
+def test_a_tenant_gets_few_at_a_time(filed: Filed) -> None:
+    async def try_out() -> None:
+        go_on = asyncio.Event()
+        waiting = [0]
+
+        async def wait(_message: Message) -> None:
+            waiting[0] += 1
+            await go_on.wait()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(4):
+                group.create_task(ask(filed, "report/jobs.csv", wait))
+            while waiting[0] < 4:
+                await asyncio.sleep(0.01)
+            for path in LARGE:
+                status, headers = await ask(filed, path)
+                assert (status, headers[b"retry-after"]) == (503, b"5"), path
+            assert connections(filed) == 0
+            # Others are served, here with an answer of their own.
+            rival = filed.api.make_key(filed.api.rival_id, "*")
+            assert (await ask(filed, "report/jobs.csv", key=rival))[0] == 404
+            go_on.set()
+        assert (await ask(filed, "report/jobs.csv"))[0] == 200
+
+    asyncio.run(try_out())
+
+
+@pytest.mark.parametrize("spec", ["2.3", "2.4"])
+def test_nobody_is_waited_for_without_end(
+    filed: Filed, monkeypatch: pytest.MonkeyPatch, spec: str
+) -> None:
+    monkeypatch.setattr(streams, "_PATIENCE_SECONDS", 0.05)
+
+    async def never(_message: Message) -> None:
+        await asyncio.Event().wait()
+
+    async def try_out() -> None:
+        for _ in range(5):
+            assert (await ask(filed, "report/jobs.csv", never, spec=spec))[0] == 200
+        status, headers = await ask(filed, "report/jobs.csv")
+        assert (status, b"retry-after" in headers) == (200, False)
+
+    asyncio.run(try_out())
+
+
+def test_what_goes_wrong_in_the_middle_is_an_answer(
+    filed: Filed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_rows: object, bom: bool) -> Iterator[str]:
+        yield "x" * 200_000
+        raise StorageFailed("The disk is away.")
+
+    monkeypatch.setattr(reports, "jobs_csv", broken)
+    for _ in range(5):
+        answer = filed.api.acme.get(filed.path("report/jobs.csv"))
+        assert answer.json()["type"] == "/problems/file-store"
+
+
+def test_a_large_one_comes_whole(filed: Filed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "_IN_MEMORY", 10)
+    monkeypatch.setattr(streams, "_PIECE", 100)
+    answer = filed.get("report/jobs.csv")
+    assert len(list(csv.reader(io.StringIO(answer.text)))) == 4
+    assert answer.headers["content-length"] == str(len(answer.content))
+
+
+def test_without_a_free_connection_it_is_503(filed: Filed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_given: object, **_named: object) -> None:
+        raise NoConnection("QueuePool limit of size 10 overflow 20 reached")
+
+    monkeypatch.setattr(reports, "campaign_summary", none_left)
+    answer = filed.api.acme.get(filed.path("summary"))
+    assert answer.status_code == 503
+    assert answer.json()["type"] == "/problems/database"
+    assert answer.headers["retry-after"] == "5"
+
+
+def connections(filed: Filed) -> int:
+    """How many are in use."""
+    return int(filed.api.program.engine.pool.checkedout())  # type: ignore[attr-defined]
+
+
+async def ask(
+    filed: Filed,
+    path: str,
+    on_body: Callable[[Message], Awaitable[None]] | None = None,
+    *,
+    key: str | None = None,
+    spec: str = "2.3",
+) -> tuple[int, dict[bytes, bytes]]:
+    """Status and headers of an answer whose body is taken as fast as `on_body` returns."""
+    start: Message = {}
+
+    async def receive() -> Message:
+        if asked:
+            await asyncio.Event().wait()
+        asked.append(True)
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            start.update(message)
+        elif on_body is not None:
+            await on_body(message)
+
+    asked: list[bool] = []
+    if path == "evidence":
+        path = f"versions/{filed.first}/evidence.zip?messages=true"
+    plain, _, query = filed.path(path).partition("?")
+    headers = {"host": "testserver", "x-api-key": key or filed.api.acme.headers["X-API-Key"]}
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": spec},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": plain,
+        "raw_path": plain.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("testserver", 80),
+        "state": {},
+    }
+    await filed.api.acme.app(scope, receive, send)
+    return int(start["status"]), dict(start["headers"])
