@@ -43,8 +43,9 @@ class BlobStore(Protocol):
 
     An upload waits in pieces (at most `PIECE_BYTES` each) until it is whole: `stage` keeps one
     that begins at `offset`; of several at one offset that of the highest `turn` counts. `staged`
-    gives the bytes, piece behind piece, as far as they join, and `unstage` forgets them. `sweep`
-    removes what crashes left unfinished before a moment.
+    gives the bytes, piece behind piece, as far as they join, and `unstage` forgets them;
+    `unstage_overtaken` only the pieces from `offset` on of turns before `turn`. `sweep` removes
+    what crashes left unfinished before a moment.
 
     Every method raises `StorageFailed` where the store cannot be used; `check` does nothing else.
     """
@@ -60,6 +61,7 @@ class BlobStore(Protocol):
     def stage(self, tenant: UUID, upload: UUID, offset: int, turn: int, data: bytes) -> None: ...
     def staged(self, tenant: UUID, upload: UUID) -> Iterator[bytes]: ...
     def unstage(self, tenant: UUID, upload: UUID) -> None: ...
+    def unstage_overtaken(self, tenant: UUID, upload: UUID, offset: int, turn: int) -> None: ...
     def sweep(self, before: datetime) -> None: ...
 
 

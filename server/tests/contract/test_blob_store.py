@@ -157,6 +157,23 @@ class TestPieces:
         assert b"".join(store.staged(TENANT, upload)) == b""
         assert b"".join(store.staged(TENANT, other)) == b"abc"
 
+    def test_what_earlier_turns_left_behind_an_offset_can_go(self, store: BlobStore) -> None:
+        upload, other = uuid4(), uuid4()
+        for each in (upload, other):
+            store.stage(TENANT, each, 0, 1, b"abc")
+            store.stage(TENANT, each, 3, 2, b"def")
+            store.stage(TENANT, each, 6, 1, b"ghi")
+            store.stage(TENANT, each, 6, 10, b"GHI")
+        store.unstage_overtaken(TENANT, upload, 3, 10)
+        store.unstage_overtaken(TENANT, uuid4(), 0, 10)
+        assert b"".join(store.staged(TENANT, upload)) == b"abc"
+        assert b"".join(store.staged(TENANT, other)) == b"abcdefGHI"
+        # What the turn itself keeps is there, at its place, and of the others nothing is.
+        store.stage(TENANT, upload, 3, 10, b"DEF")
+        assert b"".join(store.staged(TENANT, upload)) == b"abcDEFGHI"
+        store.unstage_overtaken(TENANT, upload, 6, 11)
+        assert b"".join(store.staged(TENANT, upload)) == b"abcDEF"
+
     def test_sweeping_takes_only_what_is_old(self, store: BlobStore) -> None:
         if isinstance(store, MemoryBlobStore):
             return

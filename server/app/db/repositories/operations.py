@@ -144,6 +144,16 @@ def live_one(
     )
 
 
+def count_live(session: Session, tenant_id: UUID, kind: str) -> int:
+    """How many of this kind wait or run."""
+    where = (
+        Operation.tenant_id == tenant_id,
+        Operation.kind == kind,
+        Operation.status.in_(LIVE),
+    )
+    return session.scalar(select(func.count()).select_from(Operation).where(*where)) or 0
+
+
 def request_cancel(session: Session, tenant_id: UUID, operation_id: UUID, now: datetime) -> bool:
     """Cancel one that waits, ask the worker of one that runs; False where it is over already."""
     own = (Operation.tenant_id == tenant_id, Operation.id == operation_id)

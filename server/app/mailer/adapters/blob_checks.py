@@ -91,3 +91,11 @@ def joined_pieces(names: Iterable[str]) -> Iterator[tuple[str, int]]:
     pieces = [(int(found[1]), name) for name in sorted(names) if (found := _PIECE.fullmatch(name))]
     for offset, same in groupby(pieces, key=lambda piece: piece[0]):
         yield list(same)[-1][1], offset
+
+
+def overtaken_pieces(names: Iterable[str], offset: int, turn: int) -> Iterator[str]:
+    """The pieces from `offset` on that turns before `turn` left."""
+    for name in names:
+        found = _PIECE.fullmatch(name)
+        if found and int(found[1]) >= offset and int(found[2]) < turn:
+            yield name

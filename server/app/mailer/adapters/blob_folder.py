@@ -23,6 +23,7 @@ from app.mailer.adapters.blob_checks import (
     checked_name,
     damaged,
     joined_pieces,
+    overtaken_pieces,
     piece_name,
 )
 from app.mailer.adapters.private_folder import make_private
@@ -107,15 +108,15 @@ class FolderBlobStore:
             _sync_file_system(self._descriptor)
 
     def stage(self, tenant: UUID, upload: UUID, offset: int, turn: int, data: bytes) -> None:
-        path = self._uploads / str(tenant) / str(upload) / piece_name(offset, turn)
+        path = self._pieces(tenant, upload) / piece_name(offset, turn)
         # Here each fsync is worth it: the client was told that these bytes have arrived.
         with self._told(), self._draft([data], durable=True) as draft:
             _move(draft, path)
 
     def staged(self, tenant: UUID, upload: UUID) -> Iterator[bytes]:
-        folder = self._uploads / str(tenant) / str(upload)
+        folder = self._pieces(tenant, upload)
         with self._told():
-            names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+            names = _names(folder)
         reached = 0
         for name, offset in joined_pieces(names):
             if offset == reached:
@@ -125,7 +126,13 @@ class FolderBlobStore:
 
     def unstage(self, tenant: UUID, upload: UUID) -> None:
         with self._told():
-            _remove_folder(self._uploads / str(tenant) / str(upload))
+            _remove_folder(self._pieces(tenant, upload))
+
+    def unstage_overtaken(self, tenant: UUID, upload: UUID, offset: int, turn: int) -> None:
+        folder = self._pieces(tenant, upload)
+        with self._told():
+            for name in overtaken_pieces(_names(folder), offset, turn):
+                (folder / name).unlink(missing_ok=True)
 
     def sweep(self, before: datetime) -> None:
         limit = before.timestamp()
@@ -138,6 +145,9 @@ class FolderBlobStore:
     def _path(self, tenant: UUID, ref: BlobRef) -> Path:
         name = checked_name(ref)
         return self._folder / str(tenant) / name[:2] / name
+
+    def _pieces(self, tenant: UUID, upload: UUID) -> Path:
+        return self._uploads / str(tenant) / str(upload)
 
     def _chunks(self, path: Path) -> Iterator[bytes]:
         with self._told(), path.open("rb", buffering=0) as file:
@@ -195,6 +205,10 @@ def _move(draft: Path, path: Path) -> None:
     except FileNotFoundError:
         make_private(path.parent)
         draft.replace(path)
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
 
 
 def _old(paths: Iterable[Path], limit: float) -> Iterator[Path]:

@@ -7,7 +7,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from uuid import UUID
 
-from app.mailer.adapters.blob_checks import checked_bytes, joined_pieces, piece_name
+from app.mailer.adapters.blob_checks import (
+    checked_bytes,
+    joined_pieces,
+    overtaken_pieces,
+    piece_name,
+)
 from app.mailer.domain.errors import BlobMissing
 from app.mailer.ports import BlobRef
 
@@ -61,6 +66,11 @@ class MemoryBlobStore:
 
     def unstage(self, tenant: UUID, upload: UUID) -> None:
         self._pieces.pop((tenant, upload), None)
+
+    def unstage_overtaken(self, tenant: UUID, upload: UUID, offset: int, turn: int) -> None:
+        pieces = self._pieces.get((tenant, upload), {})
+        for name in list(overtaken_pieces(pieces, offset, turn)):
+            del pieces[name]
 
     def sweep(self, before: datetime) -> None:
         """Nothing is ever left: a crash takes everything with it."""

@@ -30,6 +30,7 @@ from app.mailer.adapters.blob_checks import (
     checked_name,
     damaged,
     joined_pieces,
+    overtaken_pieces,
     piece_name,
 )
 from app.mailer.adapters.local_disk import local_disk
@@ -172,7 +173,7 @@ class S3BlobStore:
     def staged(self, tenant: UUID, upload: UUID) -> Iterator[bytes]:
         folder = self._folder(tenant, upload)
         with self._told():
-            names = [each["Key"].removeprefix(folder) for each in self._objects(folder)]
+            names = self._names(folder)
         reached = 0
         for name, offset in joined_pieces(names):
             if offset == reached:
@@ -185,6 +186,12 @@ class S3BlobStore:
     def unstage(self, tenant: UUID, upload: UUID) -> None:
         with self._told():
             self._remove(self._folder(tenant, upload))
+
+    def unstage_overtaken(self, tenant: UUID, upload: UUID, offset: int, turn: int) -> None:
+        folder = self._folder(tenant, upload)
+        with self._told():
+            for name in overtaken_pieces(self._names(folder), offset, turn):
+                self._client.delete_object(Bucket=self._bucket, Key=folder + name)
 
     def sweep(self, before: datetime) -> None:
         with self._told():
@@ -249,6 +256,9 @@ class S3BlobStore:
         )
         for page in pages:
             yield from page.get("Contents", [])
+
+    def _names(self, folder: str) -> list[str]:
+        return [each["Key"].removeprefix(folder) for each in self._objects(folder)]
 
     def _remove(self, folder: str) -> None:
         # One by one: the request for many needs a checksum that servers do not agree on.

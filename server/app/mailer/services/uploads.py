@@ -120,7 +120,11 @@ def page_uploads(
 
 
 def take_turn(depot: Depot, actor: Actor, upload_id: UUID, offset: int) -> Turn:
-    """Go on with an upload at `offset`; `Conflict` where its next byte is another one."""
+    """Go on with an upload at `offset`; `Conflict` where its next byte is another one.
+
+    What the turns before left behind the offset goes: it counts no more, but takes room, and the
+    quota knows of the upload's size alone.
+    """
     require_scope(actor, Scope.FILES_WRITE)
     with depot.sessions() as session:
         upload = files.get_upload(session, actor.tenant_id, upload_id)
@@ -132,15 +136,22 @@ def take_turn(depot: Depot, actor: Actor, upload_id: UUID, offset: int) -> Turn:
                 "Ask for its offset, and go on from there.",
             )
         session.commit()
+    depot.blobs.unstage_overtaken(actor.tenant_id, upload_id, offset, number)
     return Turn(upload_id, number, offset, offset, upload.size)
 
 
 def stage(depot: Depot, actor: Actor, turn: Turn, data: bytes) -> Turn:
-    """Keep the next bytes (at most `PIECE_BYTES`), not yet told. `TooLarge` beyond the size."""
+    """Keep the next bytes (at most `PIECE_BYTES`), not yet told. `TooLarge` beyond the size.
+
+    `Conflict` where another request has gone on with the upload meanwhile.
+    """
     if turn.reached + len(data) > turn.size:
         raise TooLarge(
             f"More bytes came than the {turn.size:,} that were announced.", "Begin a new upload."
         )
+    with depot.reading() as session:
+        if files.get_upload(session, actor.tenant_id, turn.upload_id).turn != turn.number:
+            raise _overtaken()
     depot.blobs.stage(actor.tenant_id, turn.upload_id, turn.reached, turn.number, data)
     return replace(turn, reached=turn.reached + len(data))
 
@@ -169,10 +180,7 @@ def settle(depot: Depot, actor: Actor, turn: Turn) -> Turn:
             )
             session.commit()
         if not moved:
-            raise Conflict(
-                "Another request has gone on with this upload.",
-                "Ask for its offset, and go on from there.",
-            )
+            raise _overtaken()
     return replace(turn, told=turn.reached)
 
 
@@ -224,6 +232,13 @@ def _forget(depot: Depot, tenant_id: UUID, upload_id: UUID) -> None:
     with depot.sessions() as session:
         files.delete_upload(session, tenant_id, upload_id)
         session.commit()
+
+
+def _overtaken() -> Conflict:
+    return Conflict(
+        "Another request has gone on with this upload.",
+        "Ask for its offset, and go on from there.",
+    )
 
 
 def _refuse_expired(depot: Depot, upload: Upload) -> None:

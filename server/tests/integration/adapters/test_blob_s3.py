@@ -61,6 +61,7 @@ def everything_fails(store: S3BlobStore, words: str) -> list[StorageFailed]:
         lambda: store.stage(TENANT, uuid4(), 0, 1, b"abc"),
         lambda: list(store.staged(TENANT, uuid4())),
         lambda: store.unstage(TENANT, uuid4()),
+        lambda: store.unstage_overtaken(TENANT, uuid4(), 0, 1),
         lambda: store.sweep(datetime.now(UTC)),
     ]
     found = []

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.api import large_bodies
+from app.api.at_once import AtOnce
 from app.db.models import CampaignVersion, Operation
 from tests.integration.api.conftest import Api
 from tests.integration.api.work import watched, work
@@ -76,6 +77,30 @@ def test_a_large_body_may_be_repeated_with_its_key(api: Api) -> None:
     assert api.acme.post(f"{V1}/campaigns", json=other, headers=headers).status_code == 422
     with api.program.reading() as session:
         assert session.scalar(select(func.count()).select_from(Operation)) == 1
+
+
+def test_few_may_wait(api: Api, tmp_path: Path) -> None:
+    for _ in range(8):
+        assert api.acme.post(f"{V1}/campaigns", json=large()).status_code == 202
+    room = sum(each.stat().st_size for each in _files(tmp_path))
+    for _ in range(2):
+        answer = api.acme.post(f"{V1}/campaigns", json=large(), headers={"Idempotency-Key": "k"})
+        assert (answer.status_code, answer.json()["type"]) == (503, "/problems/busy")
+        assert answer.headers["retry-after"] == "5"
+    assert sum(each.stat().st_size for each in _files(tmp_path)) == room
+    small = api.acme.post(f"{V1}/campaigns", json={"config": document()})
+    assert small.status_code == 201
+    assert api.rival.post(f"{V1}/campaigns", json=large()).status_code == 202
+    work(api)
+    again = api.acme.post(f"{V1}/campaigns", json=large(), headers={"Idempotency-Key": "k"})
+    assert again.status_code == 202
+
+
+def test_few_may_come_at_once(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large_bodies, "_COMING", AtOnce(0, "imports"))
+    answer = api.acme.post(f"{V1}/campaigns", json=large())
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/busy")
+    assert _files(tmp_path) == []
 
 
 def test_what_is_not_declared_as_json_is_415(api: Api) -> None:

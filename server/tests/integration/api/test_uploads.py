@@ -178,6 +178,32 @@ def test_a_checksum_keeps_out_what_was_damaged_on_the_way(api: Api) -> None:
     assert kept(api) == [data + data]
 
 
+def test_what_failed_or_was_overtaken_takes_no_room(api: Api) -> None:
+    """The quota knows of an upload's size, so no more than that may wait of it."""
+    size = PIECE_BYTES + 1000
+    wrong = "sha256 " + base64.b64encode(hashlib.sha256(b"other").digest()).decode()
+    place = begin(api.acme, "a.bin", size).headers["Location"]
+    send(api.acme, place, 0, b"begun")
+    rest = b"x" * (size - 5)
+    for _ in range(3):
+        answer = send(api.acme, place, 5, rest, **{"Upload-Checksum": wrong})
+        assert answer.status_code == 460
+        assert sum(path.stat().st_size for path in left_over(api)) <= size
+
+    actor = api.program.actor(api.make_key(api.acme_id, "files:write"))
+    depot = api.program.depot()
+    upload_id = UUID(place.rpartition("/")[2])
+    overtaken = [uploads.take_turn(depot, actor, upload_id, 5) for _ in range(4)]
+    assert [path.read_bytes() for path in left_over(api)] == [b"begun"]
+    for turn in overtaken[:-1]:
+        with pytest.raises(Conflict, match="gone on"):
+            uploads.stage(depot, actor, turn, rest[:PIECE_BYTES])
+    assert [path.read_bytes() for path in left_over(api)] == [b"begun"]
+    assert send(api.acme, place, 5, rest).status_code == 204
+    assert kept(api) == [b"begun" + rest]
+    assert left_over(api) == []
+
+
 def test_an_unknown_checksum(api: Api) -> None:
     place = begin(api.acme, "a.txt", 20).headers["Location"]
     for header in ("crc32 AAAA", "sha256", "sha256 AAAA", "sha256 !"):
@@ -309,10 +335,10 @@ def test_the_later_of_two_at_once_goes_on(api: Api) -> None:
     second = uploads.settle(depot, actor, uploads.stage(depot, actor, second, b"secon"))
     with pytest.raises(Conflict):
         uploads.settle(depot, actor, first)
-    # A slow one may still write behind the back of the one that has the turn.
-    first = uploads.stage(depot, actor, first, b"FIRST")
     with pytest.raises(Conflict):
-        uploads.settle(depot, actor, first)
+        uploads.stage(depot, actor, first, b"FIRST")
+    # One that had looked just before may still write behind the back of the one that has the turn.
+    depot.blobs.stage(actor.tenant_id, upload_id, 5, first.number, b"FIRST")
     uploads.settle(depot, actor, uploads.stage(depot, actor, second, b"d one"))
     assert offset_of(api.acme, place) == 10
     assert kept(api) == [b"second one"]
