@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.mailer.domain.errors import ConfigurationError
@@ -20,6 +22,9 @@ from app.mailer.domain.errors import ConfigurationError
 #: Seconds that a writer waits for another one on SQLite.
 BUSY_SECONDS = 30
 _READ_ONLY = "read_only"
+
+#: The database does not answer, or all its connections are taken for longer than anybody waits.
+DATABASE_AWAY = (DBAPIError, NoConnection)
 
 
 def make_engine(url: str) -> Engine:
@@ -47,6 +52,11 @@ def make_engine(url: str) -> Engine:
             "options": "-c timezone=UTC -c synchronous_commit=on -c lock_timeout=15s",
         },
     )
+
+
+def what_is_away(error: Exception) -> object:
+    """What to log of one of `DATABASE_AWAY`: what the driver said, without the statement."""
+    return getattr(error, "orig", None) or error
 
 
 def session_factory(engine: Engine) -> sessionmaker[Session]:

@@ -48,7 +48,7 @@ def test_a_paused_campaign_says_so_and_not_that_nothing_was_due(desk: Desk) -> N
     queued = desk.run("queue_campaign", *one, "--dry-run")
     assert "paused by Bea" in queued.out
     rehearsed = desk.run("send_queued_jobs", *one, "--dry-run")
-    assert "1 of 1 letter that is due would not be sent now; the bytes are as built." in rehearsed.out
+    assert "1 of 1 letter that is due would not be sent now;" in rehearsed.out
     assert "would be sent" not in rehearsed.out
     sent = desk.run("send_queued_jobs", *one)
     assert sent.code == rehearsed.code == 1

@@ -15,12 +15,12 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.db.models import Operation, OperationStatus
 from app.db.repositories import operations
 from app.db.repositories.operations import Held
+from app.db.session import DATABASE_AWAY, what_is_away
 from app.failpoints import failpoint
 from app.mailer.domain.errors import MailerError
 from app.mailer.ports import Clock
@@ -105,9 +105,9 @@ class Task:
         self._told = (phase, now)
         try:
             self._beat(phase, done, total)
-        except DBAPIError as error:
+        except DATABASE_AWAY as error:
             # Only the progress is lost. If the database stays away, the work will notice.
-            _log.warning("Progress could not be written: %s", error.orig)
+            _log.warning("Progress could not be written: %s", what_is_away(error))
 
     def check(self) -> None:
         """Raises `Stopped` where the work is to end."""
@@ -178,8 +178,8 @@ class Task:
                     self._stop(Why.SHUTDOWN)
                 try:
                     self._beat(None, 0, None)
-                except DBAPIError as error:
-                    _log.warning("The lease could not be renewed: %s", error.orig)
+                except DATABASE_AWAY as error:
+                    _log.warning("The lease could not be renewed: %s", what_is_away(error))
 
         thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
         thread.start()
@@ -259,9 +259,9 @@ class Worker:
                 if self.run_next():
                     continue
                 pause = _POLL_SECONDS
-            except DBAPIError as error:
+            except DATABASE_AWAY as error:
                 pause = min(pause * 2, _PAUSE_SECONDS)
-                _log.warning("The database cannot be used, so work waits: %s", error.orig)
+                _log.warning("The database cannot be used, so work waits: %s", what_is_away(error))
             self._shutdown.wait(pause)
 
     def run_next(self) -> bool:
@@ -291,9 +291,9 @@ class Worker:
         with task.beating():
             try:
                 how = self._end_of(task)
-            except DBAPIError as error:
+            except DATABASE_AWAY as error:
                 # Its lease runs out, and then it is tried again.
-                how = f"broke off: {error.orig}"
+                how = f"broke off: {what_is_away(error)}"
         _log.info("%s %s %s", operation.kind, operation.id, how)
 
     def _end_of(self, task: Task) -> str:
@@ -324,7 +324,7 @@ class Worker:
         except MailerError as error:
             task.fail(problem_row(error))
             return f"failed: {type(error).__name__}"
-        except DBAPIError:
+        except DATABASE_AWAY:
             raise
         except Exception:
             _log.exception("%s %s met a fault", operation.kind, operation.id)
