@@ -105,9 +105,6 @@ def _tidy_operation(operation: Node) -> None:
     for media in (body or {}).get("content", {}).values():
         _tidy_schema(media["schema"])
     responses = operation["responses"]
-    if not parameters and body is None:
-        # Nothing was sent that could be wrong.
-        responses.pop("422", None)
     for status, response in responses.items():
         if status in _HEADERS:
             response["headers"] = {**_HEADERS[status], **response.get("headers", {})}

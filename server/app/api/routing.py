@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Coroutine
+from difflib import get_close_matches
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.dependencies.utils import get_flat_params, get_validation_alias
+from fastapi.exceptions import RequestValidationError
+from fastapi.params import Query
 from fastapi.routing import APIRoute
 
 from app.access.scopes import Scope
@@ -68,11 +72,17 @@ class ScopedRoute(APIRoute):
         """FastAPI's own, behind the guard: a dependency would run after the body was read."""
         handler = super().get_route_handler()
         needs, name, repeatable = self._needs, self.name, self._is_repeatable
+        known = {
+            get_validation_alias(each)
+            for each in get_flat_params(self.dependant)
+            if isinstance(each.field_info, Query)
+        }
         scope = needs if isinstance(needs, Scope) else None
 
         async def guarded(request: Request) -> Response:
             if needs is not Open.PUBLIC:
                 await run_in_threadpool(admit, request, scope)
+            _refuse_unknown(request, known)
             request = within_limit(request, name)
             return await (once(request, handler) if repeatable else handler(request))
 
@@ -96,6 +106,28 @@ def error(description: str) -> dict[str, Any]:
         "description": description,
         "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}},
     }
+
+
+def _refuse_unknown(request: Request, known: set[str]) -> None:
+    """A misspelled filter that is left unread lets through what it was to hold back."""
+    faults = [
+        {"loc": ("query", name), "msg": f"no such parameter; {_remedy(name, known)}"}
+        for name in request.query_params
+        if name not in known
+    ]
+    if faults:
+        raise RequestValidationError(faults)
+
+
+def _remedy(name: str, known: set[str]) -> str:
+    if not known:
+        return "this takes none"
+    # `status` is meant for `build_status`, which is not close enough by its letters.
+    close = [each for each in sorted(known) if name in each.split("_")]
+    close += get_close_matches(name, sorted(known - {*close}), n=3)
+    if not close:
+        return f"possible: {', '.join(sorted(known))}"
+    return f"did you mean {' or '.join(close)}?"
 
 
 def _with_ids(path: str) -> str:

@@ -30,6 +30,14 @@ from app.mailer.services.people.users import UserChanges
 routes = router("users", "/admin/users")
 
 Sort = Literal["email", "-email", "display_name", "-display_name", "created_at", "-created_at"]
+_Search = Annotated[
+    str | None,
+    Query(
+        max_length=200,
+        pattern=r"^[^\x00-\x1f\x7f]*$",
+        description="A part of the address or the name",
+    ),
+]
 
 
 @routes.get("", response_model=Page[UserOut])
@@ -38,13 +46,9 @@ def list_users(
     program: ProgramDep,
     page: Annotated[PageQuery, Depends()],
     sort: Sort = "email",
+    search: _Search = None,
     q: Annotated[
-        str | None,
-        Query(
-            max_length=200,
-            pattern=r"^[^\x00-\x1f\x7f]*$",
-            description="Part of the address or the name",
-        ),
+        _Search, Query(deprecated=True, description="The older name of `search`, which goes first")
     ] = None,
     is_active: bool | None = None,
     role_id: Annotated[UUID | None, Query(description="Also through a group")] = None,
@@ -52,7 +56,7 @@ def list_users(
 ) -> Any:
     """The users of the tenant."""
     order, after = place(page, sort, rows.SORTABLE, rows.KEY)
-    wanted = UserFilter(q, is_active, role_id, group_id)
+    wanted = UserFilter(q if search is None else search, is_active, role_id, group_id)
     with program.reading() as session:
         found = users.page_users(session, actor, wanted, order=order, after=after, limit=page.limit)
     return page_of(found, sort, UserOut.of)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from uuid import uuid4
+
 from tests.integration.api.conftest import Api
+from tests.integration.api.document import operations
 
 
 def test_health_needs_no_key(api: Api) -> None:
@@ -42,3 +46,31 @@ def test_an_unknown_sorting_and_a_made_up_cursor_are_422(api: Api) -> None:
     assert api.acme.get("/api/v1/campaigns?sort=config").status_code == 422
     answer = api.acme.get("/api/v1/campaigns?cursor=AAAA")
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/cursor")
+
+
+def test_no_route_passes_over_a_query_parameter_that_it_does_not_take(api: Api) -> None:
+    passed_over = {}
+    for operation in operations():
+        path = re.sub(r"\{\w+\}", str(uuid4()), operation.path)
+        answer = api.acme.request(operation.method, f"{path}?no_such=1")
+        if answer.status_code != 422 or "422" not in operation.responses:
+            passed_over[operation.id] = answer.status_code
+    assert passed_over == {}
+
+
+def test_a_query_parameter_that_is_not_there_is_told_what_was_meant(api: Api) -> None:
+    campaign = f"/api/v1/campaigns/{uuid4()}"
+    for path, remedy in (
+        (f"{campaign}/jobs?status=1", "did you mean build_status or imap_status or send_status?"),
+        (f"{campaign}/versions?limits=1", "did you mean limit?"),
+        (f"{campaign}/versions?of=1", "possible: cursor, limit, sort"),
+        ("/api/v1/admin/tenant?name=1", "this takes none"),
+    ):
+        (fault,) = api.acme.get(path).json()["errors"]
+        name = path.partition("?")[2].partition("=")[0]
+        assert fault == {"pointer": f"/query/{name}", "message": f"no such parameter; {remedy}"}
+
+
+def test_who_may_not_ask_is_told_nothing_of_parameters(api: Api) -> None:
+    assert api.anonymous.get("/api/v1/campaigns?no_such=1").status_code == 401
+    assert api.client("audit:read").get("/api/v1/campaigns?no_such=1").status_code == 403

@@ -53,12 +53,10 @@ def test_without_a_key_it_is_done_again(api: Api, trial: str) -> None:
     assert api.acme.post(trial, json=TO).json()["id"] != api.acme.post(trial, json=TO).json()["id"]
 
 
-def test_another_body_path_or_query_under_the_same_key_is_422(
-    api: Api, trial: str, build: str
-) -> None:
+def test_another_body_or_path_under_the_same_key_is_422(api: Api, trial: str, build: str) -> None:
     headers = {"Idempotency-Key": "k-1"}
     assert api.acme.post(trial, json=TO, headers=headers).status_code == 202
-    for url, body in ((trial, {"to": "bob@example.org"}), (build, TO), (f"{trial}?a=1", TO)):
+    for url, body in ((trial, {"to": "bob@example.org"}), (build, TO)):
         answer = api.acme.post(url, json=body, headers=headers)
         assert answer.status_code == 422
         assert answer.json()["type"] == "/problems/idempotency-key-reused"
