@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from uuid import uuid4
 
 import jsonschema
 
 from app.api.errors import MEDIA_TYPE
+from tests.integration.api.conftest import Api
 from tests.integration.api.document import NoExample, document, example, operations
 
 Node = Mapping[str, Any]
@@ -101,6 +104,48 @@ def test_every_body_has_an_example_that_it_takes() -> None:
         except (NoExample, jsonschema.ValidationError) as error:
             wrong[operation.id] = str(error).splitlines()[0]
     assert wrong == {}
+
+
+def test_every_body_is_shown_as_a_whole() -> None:
+    """What a page puts together from the members alone would change each of them."""
+    silent = {
+        operation.id
+        for operation in operations()
+        if operation.body is not None and not _whole(operation.body).get("examples")
+    }
+    assert silent == set()
+
+
+def test_what_is_left_out_of_a_change_has_no_default() -> None:
+    schemas = document()["components"]["schemas"]
+    wrong = {
+        f"{name}.{member}"
+        for name in schemas
+        if name.endswith("Patch")
+        for member, schema in schemas[name]["properties"].items()
+        if "default" in schema
+    }
+    assert wrong == set()
+
+
+def test_every_example_is_taken_by_its_route(api: Api) -> None:
+    wrong = {}
+    for operation in operations():
+        if operation.body is None:
+            continue
+        path = re.sub(r"\{\w+\}", str(uuid4()), operation.path)
+        answer = api.acme.request(operation.method, path, json=example(operation.body))
+        if answer.status_code == 422 and answer.json()["type"] == "/problems/request":
+            wrong[operation.id] = answer.text
+    assert wrong == {}
+
+
+def _whole(schema: Node) -> Node:
+    """The model of a body, which may be null."""
+    schema = next(iter(schema.get("anyOf", [])), schema)
+    name = schema.get("$ref", "").rpartition("/")[2]
+    found: Node = document()["components"]["schemas"][name] if name else schema
+    return found
 
 
 def test_every_example_of_a_schema_is_of_it() -> None:

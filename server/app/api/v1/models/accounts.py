@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 from app.api.v1.models.number import REALLY
+from app.api.v1.models.text import unsent
 from app.db.models import MailAccount
 from app.mailer.domain.mail_account import sender_patterns
 from app.mailer.domain.mailbox import control_character
@@ -174,10 +175,10 @@ class AccountIn(_Limits):
 class SmtpPatch(_Server):
     """What should change of the server that takes the letters."""
 
-    host: Host = ""
-    port: Port = 0
-    security: Security = Security.STARTTLS
-    auth: Auth = "password"
+    host: Host = Field(default_factory=unsent)
+    port: Port = Field(default_factory=unsent)
+    security: Security = Field(default_factory=unsent)
+    auth: Auth = Field(default_factory=unsent)
     username: Username | None = None
     password: Password | None = Field(default=None, description="null forgets it")
 
@@ -185,7 +186,7 @@ class SmtpPatch(_Server):
 class ImapPatch(SmtpPatch):
     """What should change of the server that keeps the copies."""
 
-    sent_folder: Folder = "auto"
+    sent_folder: Folder = Field(default_factory=unsent)
 
 
 class AccountPatch(_Limits):
@@ -195,13 +196,12 @@ class AccountPatch(_Limits):
     comes along.
     """
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"smtp": {"host": "smtp.example.org"}, "per_hour": 500}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"per_hour": 500}]})
 
-    name: Name = ""
-    smtp: SmtpPatch = SmtpPatch()
+    name: Name = Field(default_factory=unsent)
+    smtp: SmtpPatch = Field(default_factory=unsent)
     imap: ImapPatch | None = Field(default=None, description="null: the account has none")
+    from_addresses: Senders = Field(default_factory=unsent)
 
 
 class ServerOut(BaseModel):

@@ -35,7 +35,10 @@ class KeyOut(BaseModel):
 
 
 class KeyIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"name": "Payroll export", "scopes": ["campaign:read"]}]},
+    )
 
     name: Line = Field(examples=["Payroll export"])
     scopes: Scopes = Field(

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.access.actor import Actor
 from app.access.sessions import csrf_token
 from app.api.v1.models.number import Switch
-from app.api.v1.models.text import Address, Line, Typed
+from app.api.v1.models.text import TOO_SHORT, Address, Line, Typed
 from app.db.models import LoginSession, User
 from app.mailer.services.people.sessions import Oneself
 from app.mailer.services.people.sign_in import Credentials, SecondFactor, SignedIn
@@ -40,6 +40,18 @@ class _In(BaseModel):
 
 class LoginIn(_In):
     """Who wants in; with a second factor one of the two codes, too."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "tenant_slug": "default",
+                    "email": "admin@example.local",
+                    "password": "dev-admin",
+                }
+            ]
+        }
+    )
 
     tenant_slug: Line = Field(examples=["default"])
     email: Address = Field(examples=["admin@example.local"])
@@ -179,11 +191,19 @@ class SessionOut(BaseModel):
 
 
 class PasswordChangeIn(_In):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"current_password": "dev-admin", "new_password": TOO_SHORT}]
+        }
+    )
+
     current_password: Typed
     new_password: Typed = Field(description="At least 12 characters")
 
 
 class TotpBeginIn(_In):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"password": "dev-admin"}]})
+
     password: Typed
 
 
@@ -195,6 +215,8 @@ class TotpBeginOut(BaseModel):
 
 
 class TotpConfirmIn(_In):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"code": "123456"}]})
+
     code: str = Field(
         min_length=6, max_length=7, pattern=r"^[0-9]{3} ?[0-9]{3}$", examples=["123456"]
     )
@@ -208,6 +230,10 @@ class RecoveryCodesOut(BaseModel):
 
 class ProofIn(_In):
     """The password, and one of the two codes."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"password": "dev-admin", "totp_code": "123456"}]}
+    )
 
     password: Typed
     totp_code: str | None = _CODE

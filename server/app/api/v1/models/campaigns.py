@@ -127,7 +127,7 @@ class CampaignPatch(BaseModel):
     """What is to change; what is not sent stays."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"approval": "two_person"}]}
+        extra="forbid", json_schema_extra={"examples": [{"description": "Letters to all members."}]}
     )
 
     name: Line = unsent()

@@ -38,12 +38,22 @@ class _In(BaseModel):
 class DecisionIn(_In):
     """Accept an entry that needs a look, or leave an entry out."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"decision": "accept", "reason": "Asked them by telephone."}]
+        }
+    )
+
     decision: Decision
     reason: Reason
 
 
 class ResolutionIn(_In):
     """Settle a message after it was queued."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"event": "retry", "reason": "Their server is back."}]}
+    )
 
     event: PersonsEvent
     reason: Reason
@@ -65,8 +75,7 @@ class DecisionsIn(_Many):
         json_schema_extra={
             "examples": [
                 {
-                    "all_undecided": True,
-                    "code": "shared-file",
+                    "entry_ids": ["4711", "4712"],
                     "decision": "accept",
                     "reason": "Couples share one bill.",
                 }
@@ -101,7 +110,9 @@ class ResolutionsIn(_Many):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"all": True, "event": "retry", "reason": "Their server is back."}]
+            "examples": [
+                {"entry_ids": ["4711"], "event": "retry", "reason": "Their server is back."}
+            ]
         }
     )
 

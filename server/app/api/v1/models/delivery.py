@@ -14,11 +14,11 @@ from app.db.models import Campaign
 from app.mailer.services.cancel_campaign import Cancelled
 from app.mailer.services.queue_campaign import Queued
 
+_WHY = "The figures of March are wrong."
 _REASON = Field(
     default="",
     max_length=1000,
     description="Why; shown to whoever sends, and kept in the audit log",
-    examples=["The figures of March are wrong."],
 )
 
 
@@ -28,6 +28,8 @@ class _In(BaseModel):
 
 class QueueIn(_In):
     """What may leave. Only what the review gate lets through ever does."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"dry_run": True}]})
 
     version_id: UUID | None = Field(default=None, description="Null: the newest version")
     include_warnings: Switch = Field(default=True, description="Letters with warnings, too")
@@ -78,11 +80,15 @@ class QueuedOut(BaseModel):
 class PauseIn(_In):
     """Why the campaign is held back."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": _WHY}]})
+
     reason: str = _REASON
 
 
 class CancelIn(_In):
     """Why the campaign is cancelled."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": _WHY}]})
 
     reason: str = _REASON
 
@@ -127,7 +133,7 @@ class AppendSentIn(_In):
     """Which copies, and who files them."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"enqueue_celery": True, "dry_run": False}]}
+        json_schema_extra={"examples": [{"enqueue_celery": True, "dry_run": True}]}
     )
 
     enqueue_celery: Switch = Field(

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from app.api.openapi_text import EXAMPLES
 from app.db.models import StoredFile, Upload
 from app.mailer.domain.files.stored_path import MAX_LENGTH
 from app.mailer.services.files import Allowance
@@ -83,7 +84,7 @@ class FilesDelete(BaseModel):
     """Either a folder, with all that is below it, or files by id."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"folder": "2026/payslips"}]}
+        extra="forbid", json_schema_extra={"examples": [{"ids": [EXAMPLES["uuid"]]}]}
     )
 
     folder: PathText | None = Field(

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.openapi_text import EXAMPLES
 from app.api.v1.models.text import Line, unsent
 from app.api.v1.models.users import NamedOut
 from app.mailer.services.people.groups import Team
@@ -34,7 +35,7 @@ class GroupOut(BaseModel):
 
 
 class GroupIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Office"}]})
 
     name: Line = Field(examples=["Office"])
 
@@ -42,13 +43,15 @@ class GroupIn(BaseModel):
 class GroupPatch(BaseModel):
     """What is left out stays as it is."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Office"}]})
 
     name: Line = Field(default_factory=unsent)
 
 
 class MembersIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"user_ids": [EXAMPLES["uuid"]]}]}
+    )
 
     user_ids: Annotated[list[UUID], Field(max_length=5000)] = Field(
         description="All of them; others are put out"

@@ -30,7 +30,9 @@ class RoleOut(BaseModel):
 
 
 class RoleIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"name": "editor", "scopes": [*_EXAMPLE]}]}
+    )
 
     name: Line = Field(examples=["editor"])
     scopes: Scopes = Field(description="Scopes that you have yourself", examples=[_EXAMPLE])
@@ -39,7 +41,7 @@ class RoleIn(BaseModel):
 class RolePatch(BaseModel):
     """What is left out stays as it is."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "editor"}]})
 
     name: Line = Field(default_factory=unsent)
     scopes: Scopes = Field(default_factory=unsent)

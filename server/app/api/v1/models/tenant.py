@@ -37,7 +37,9 @@ class TenantOut(BaseModel):
 class TenantPatch(BaseModel):
     """What is left out stays as it is."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"already_sent_days": 365}]}
+    )
 
     name: Line = Field(default_factory=unsent)
     approval: Approval = Field(default_factory=unsent, description=_APPROVAL)

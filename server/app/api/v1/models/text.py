@@ -23,6 +23,8 @@ Typed = Annotated[
     StringConstraints(min_length=1, max_length=1024, pattern=rf"^{_VISIBLE}+$"),
     Field(examples=["correct horse battery staple"]),
 ]
+#: For examples of new passwords: valid to a schema, but what everybody can read is set for nobody.
+TOO_SHORT = "your own"
 #: One scope or family; which there are, GET /admin/scopes tells.
 ScopeText = Annotated[
     str, StringConstraints(min_length=1, max_length=60, pattern=r"^(\*|[a-z]+:(\*|[a-z-]+))$")

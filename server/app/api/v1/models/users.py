@@ -9,7 +9,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from app.api.v1.models.text import Address, Typed, unsent
+from app.api.openapi_text import EXAMPLES
+from app.api.v1.models.text import TOO_SHORT, Address, Typed, unsent
 from app.mailer.services.people.users import Named, NewUser, Person
 
 Ids = Annotated[list[UUID], Field(max_length=100)]
@@ -63,6 +64,12 @@ class _In(BaseModel):
 
 
 class UserIn(_In):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"email": "ada@example.org", "display_name": "Ada Lovelace"}]
+        }
+    )
+
     email: Address = Field(examples=["ada@example.org"])
     display_name: _DisplayName = Field(default="", examples=["Ada Lovelace"])
     password: Typed | None = Field(
@@ -77,16 +84,22 @@ class UserIn(_In):
 class UserPatch(_In):
     """What is left out stays as it is."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"display_name": "Ada Lovelace"}]})
+
     email: Address = Field(default_factory=unsent)
     display_name: _DisplayName = Field(default_factory=unsent)
     is_active: bool = Field(default_factory=unsent)
 
 
 class NewPasswordIn(_In):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"password": TOO_SHORT}]})
+
     password: Typed = Field(description="At least 12 characters")
 
 
 class RoleIdsIn(_In):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"role_ids": [EXAMPLES["uuid"]]}]})
+
     role_ids: Ids = Field(description="All of them; others are taken away")
 
 
