@@ -207,9 +207,10 @@ def validate_version_part(
 
 
 def _writing(body: AutosaveIn, raw: bytes) -> Writing:
+    sent = exact_object(raw)
     return Writing(
         # As it was spelled; the model has made floats of its numbers.
-        config=exact_object(raw).get("campaign_json"),
+        config=sent.get("config" if body.campaign_json is None else "campaign_json"),
         current_flow=body.current_flow,
         current_step=body.current_step,
         is_complete=body.is_complete,

@@ -49,6 +49,33 @@ def test_saving_the_same_again_changes_nothing(api: Api) -> None:
     assert draft.put(draft.get()["config"])["revision"] == first["revision"]
 
 
+def test_the_file_is_written_back_by_the_name_that_it_is_shown_under(api: Api) -> None:
+    draft = take(api.acme, server={"smtp": SMTP})
+    shown = draft.get()
+    changed = {**shown["config"], "x-note": "new"}
+    answer = api.acme.put(draft.url, json={"config": changed}, headers={"If-Match": shown["etag"]})
+    assert (answer.status_code, answer.json()["config"]) == (200, changed)
+    assert password(api, draft) == SMTP["password"]
+    draft.post("autosave", {"campaign_json": None, "config": {**changed, "x-note": "newer"}})
+    assert draft.get()["config"]["x-note"] == "newer"
+    # As it was spelled, whatever it is called.
+    exact = api.acme.put(
+        draft.url, content='{"config": {"x": 1.10}}', headers={"Content-Type": "application/json"}
+    )
+    assert '"x":1.10' in exact.text.replace(" ", "")
+
+
+def test_a_version_is_written_with_one_file(api: Api) -> None:
+    draft = begin(api.acme)
+    both = {"config": config(), "campaign_json": config()}
+    for body in ({}, {"campaign_json": None}, both):
+        answer = api.acme.put(draft.url, json=body)
+        assert answer.status_code == 422
+        assert [each["pointer"] for each in answer.json()["errors"]] == ["/body"]
+    assert draft.post("autosave", both, 422)["errors"][0]["pointer"] == "/body"
+    assert draft.get()["revision"] == 1
+
+
 def test_the_row_follows_the_file(api: Api) -> None:
     draft = begin(api.acme)
     assert (

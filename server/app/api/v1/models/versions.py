@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+    model_validator,
+)
 
 from app.api.conditions import etag_of
 from app.api.errors import IssueOut
@@ -60,15 +68,7 @@ class AutosaveIn(StepIn):
         extra="forbid",
         json_schema_extra={
             "examples": [
-                {
-                    "campaign_json": {
-                        "version": "1.0",
-                        "campaign": {"id": "spring", "name": "Spring", "mode": "draft"},
-                    },
-                    "current_flow": "create",
-                    "current_step": "recipients",
-                    "is_complete": False,
-                }
+                {"current_flow": "create", "current_step": "recipients", "is_complete": False}
             ]
         },
     )
@@ -78,16 +78,39 @@ class AutosaveIn(StepIn):
         description="The campaign file as far as it is written; it need not be valid yet. Where "
         "`secret:/…` stands, the secret that is stored stays",
     )
+    config: dict[str, Any] | None = Field(
+        default=None,
+        description="The same by the name that it is shown under; one of the two is enough",
+    )
     is_complete: StrictBool | None = None
     editor_state: Annotated[dict[str, Any] | None, AfterValidator(_storable)] = Field(
         default=None, description="Whatever the editor wants to find again"
     )
 
+    @model_validator(mode="after")
+    def _one_file(self) -> Self:
+        if self.campaign_json is not None and self.config is not None:
+            raise ValueError("The file goes into `campaign_json` or into `config`, not into both.")
+        return self
+
 
 class VersionIn(AutosaveIn):
-    """A version as it is to be."""
+    """A version as it is to be; the file in `campaign_json` or, as it is shown, in `config`."""
 
-    campaign_json: dict[str, Any]
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                # Without `campaign`, whose name and id would become those of any campaign.
+                {"config": {"version": "1.0", "template": {"subject": "Hi", "text": "Good day."}}}
+            ]
+        }
+    )
+
+    @model_validator(mode="after")
+    def _a_file(self) -> Self:
+        if self.campaign_json is None and self.config is None:
+            raise ValueError("The file is missing: it goes into `campaign_json` or into `config`.")
+        return self
 
 
 class SectionIn(BaseModel):
@@ -227,7 +250,10 @@ class VersionOut(BaseModel):
 class VersionDetail(VersionOut):
     """A version with its content. Where a secret is stored, `secret:` and its place stand."""
 
-    config: dict[str, Any] = Field(description="The campaign file, perhaps not a whole one yet")
+    config: dict[str, Any] = Field(
+        description="The campaign file, perhaps not a whole one yet. PUT and autosave take it back "
+        "as `config` or as `campaign_json`, without the other members of this answer"
+    )
     editor_state: dict[str, Any] | None
 
 
