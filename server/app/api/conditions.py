@@ -7,11 +7,14 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header
 
+from app.api.forms import form
 from app.db.models import CampaignVersion
 from app.mailer.services.version_conditions import Expected, tag_of
 
 #: One tag or several, or `*`.
-_FORM = r'^\s*(\*|(W/)?"[!#-~]*"(\s*,\s*(W/)?"[!#-~]*")*)\s*$'
+_FORM = form(
+    r'^\s*(\*|(W/)?"[!#-~]*"(\s*,\s*(W/)?"[!#-~]*")*)\s*$', "ETags in their quotation marks, or *"
+)
 _STRONG = re.compile(r'(W/)?"([^"]*)"')
 
 #: For the `headers` of a documented answer.

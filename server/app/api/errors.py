@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from app.api.forms import in_words
 from app.api.headers import HEADERS
 from app.mailer.domain.delivery.review import Refused
 from app.mailer.domain.errors import (
@@ -147,6 +148,12 @@ _TITLES = {
 }
 
 
+_ROUTES = (
+    "/docs has all of them. An id in a path is the `id` that a list gives, and no name: "
+    "GET /api/v1/campaigns?search=… finds a campaign by its external id."
+)
+
+
 def problem(
     status: int,
     kind: str,
@@ -232,12 +239,18 @@ def install(app: FastAPI) -> None:
         faults = [
             {
                 "pointer": "".join(f"/{_escaped(str(part))}" for part in each["loc"]),
-                # What was sent is left out: it may be a password.
-                "message": str(each["msg"]).removeprefix("Value error, "),
+                "message": _message(each),
             }
             for each in error.errors()
         ]
-        return problem(422, "request", "The request is not what this route takes.", errors=faults)
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        return problem(
+            422,
+            "request",
+            f"{faults[0]['pointer']}: {faults[0]['message']}{more}",
+            "`errors` lists all that is wrong, each with its place; /docs tells what is taken.",
+            errors=faults,
+        )
 
     @app.exception_handler(StarletteHTTPException)
     def _http(request: Request, error: HTTPException) -> Response:
@@ -245,8 +258,10 @@ def install(app: FastAPI) -> None:
             return _no_such_method(app, request)
         if error.status_code == 413:
             return problem(413, "too-large", "The body is larger than a request may be.")
-        kind = {404: "not-found"}.get(error.status_code, "request")
-        return problem(error.status_code, kind, str(error.detail), headers=error.headers)
+        if error.status_code == 404:
+            # What a route itself does not find is a `NotFound`, and says so.
+            return problem(404, "not-found", "There is no such route.", _ROUTES)
+        return problem(error.status_code, "request", str(error.detail), headers=error.headers)
 
     @app.exception_handler(DBAPIError)
     def _database(request: Request, error: DBAPIError) -> Response:
@@ -287,6 +302,16 @@ def _no_database() -> JSONResponse:
         "Try again soon; /health/ready tells when.",
         headers={"Retry-After": "5"},
     )
+
+
+def _message(fault: Mapping[str, Any]) -> str:
+    """What is wrong with a member. What was sent is left out: it may be a password."""
+    kind = fault.get("type")
+    if kind == "extra_forbidden":
+        return "There is no such member."
+    if kind == "string_pattern_mismatch" and (words := in_words(fault["ctx"]["pattern"])):
+        return f"Should have this form: {words}"
+    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 def _is_overtaken(error: DBAPIError) -> bool:

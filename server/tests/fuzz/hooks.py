@@ -17,7 +17,7 @@ from schemathesis.core.failures import Failure
 #: body at once. And a pattern that the document has, but that Schemathesis does not follow.
 _PLACES = re.compile(r"^/body(/(from_addresses|to)(/\d+)?|/editor_state)?$|^/header/if-match$")
 #: Characters that fit a pattern by one dialect of regular expressions and not by another.
-_WORDS = re.compile("control character|line break|should match pattern")
+_WORDS = re.compile("control character|line break|Should have this form")
 
 #: What Schemathesis adds to headers to make a request wrong.
 _UNKNOWN_HEADER = "x-schemathesis-unknown-property"

@@ -8,6 +8,7 @@ from fastapi import Depends, Query
 
 from app.api.access import CurrentActor
 from app.api.errors import ApiError
+from app.api.forms import form
 from app.api.paging import Page, PageQuery, page_of, place
 from app.api.routing import router
 from app.api.state import ProgramDep
@@ -67,7 +68,7 @@ def verify_audit_chain(
     after: Annotated[
         str | None,
         Query(
-            pattern=r"^[1-9][0-9]{0,17}:[0-9a-f]{64}$",
+            pattern=form(r"^[1-9][0-9]{0,17}:[0-9a-f]{64}$", "`next` of a part before"),
             max_length=83,
             description="`next` of the part before, or a `head` that was noted earlier",
         ),

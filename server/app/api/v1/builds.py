@@ -9,6 +9,7 @@ from fastapi import Depends, Query
 from fastapi.responses import Response
 
 from app.api.access import CurrentActor
+from app.api.forms import form
 from app.api.long_work import OPERATION, Wait, answer, begin
 from app.api.paging import Page, PageQuery, page_of, place
 from app.api.routing import router
@@ -87,7 +88,12 @@ def list_version_issues(
     page: Annotated[PageQuery, Depends()],
     severity: Severity | None = None,
     code: Annotated[
-        str | None, Query(max_length=60, pattern=r"^[a-z0-9-]+$", examples=["missing-file"])
+        str | None,
+        Query(
+            max_length=60,
+            pattern=form(r"^[a-z0-9-]+$", "small letters, digits and -"),
+            examples=["missing-file"],
+        ),
     ] = None,
     sort: Sort = "position",
 ) -> Any:

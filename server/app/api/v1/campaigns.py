@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from app.access.actor import Actor
 from app.api.access import CurrentActor
 from app.api.conditions import etag_of
+from app.api.forms import form
 from app.api.large_bodies import body_of, check_body, receive_import
 from app.api.long_work import OPERATION, Wait, answer
 from app.api.paging import Page, PageQuery, page_of, place
@@ -54,7 +55,9 @@ def list_campaigns(
     search: Annotated[
         str | None,
         Query(
-            max_length=200, pattern=r"^[^\x00]*$", description="A part of the name or external id"
+            max_length=200,
+            pattern=form(r"^[^\x00]*$", "text without NUL"),
+            description="A part of the name or external id",
         ),
     ] = None,
     workflow_state: Annotated[

@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import Depends, Query, Response
 
 from app.api.access import CurrentActor
+from app.api.forms import ONE_LINE
 from app.api.paging import Page, PageQuery, page_of, place
 from app.api.routing import router
 from app.api.state import ProgramDep
@@ -34,7 +35,7 @@ _Search = Annotated[
     str | None,
     Query(
         max_length=200,
-        pattern=r"^[^\x00-\x1f\x7f]*$",
+        pattern=ONE_LINE,
         description="A part of the address or the name",
     ),
 ]

@@ -71,6 +71,28 @@ def test_a_query_parameter_that_is_not_there_is_told_what_was_meant(api: Api) ->
         assert fault == {"pointer": f"/query/{name}", "message": f"no such parameter; {remedy}"}
 
 
+def test_what_is_wrong_in_a_request_is_said_in_words(api: Api) -> None:
+    body = {"external_id": "No Good", "name": " x", "colour": "red"}
+    answer = api.acme.post("/api/v1/campaigns/new", json=body).json()
+    messages = {each["pointer"]: each["message"] for each in answer["errors"]}
+    assert messages == {
+        "/body/external_id": "Should have this form: small letters, digits and . _ -, with a "
+        "letter or digit first",
+        "/body/name": "Should have this form: one line, without spaces before and after it",
+        "/body/colour": "There is no such member.",
+    }
+    pointer, message = next(iter(messages.items()))
+    assert answer["detail"] == f"{pointer}: {message} (and 2 more)"
+    assert "`errors`" in answer["hint"]
+
+
+def test_a_name_in_the_place_of_an_id_is_404_and_told_how_to_find_it(api: Api) -> None:
+    answer = api.acme.get("/api/v1/campaigns/payroll-nov")
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
+    assert answer.json()["detail"] == "There is no such route."
+    assert "GET /api/v1/campaigns?search=" in answer.json()["hint"]
+
+
 def test_who_may_not_ask_is_told_nothing_of_parameters(api: Api) -> None:
     assert api.anonymous.get("/api/v1/campaigns?no_such=1").status_code == 401
     assert api.client("audit:read").get("/api/v1/campaigns?no_such=1").status_code == 403

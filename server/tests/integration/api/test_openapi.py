@@ -10,6 +10,7 @@ from uuid import uuid4
 import jsonschema
 
 from app.api.errors import MEDIA_TYPE
+from app.api.forms import in_words
 from tests.integration.api.conftest import Api
 from tests.integration.api.document import NoExample, document, example, operations
 
@@ -170,6 +171,19 @@ def test_everything_that_is_sent_has_bounds() -> None:
             if _is_endless(schema):
                 endless.add(f"{operation.id}: {where}")
     assert endless == set()
+
+
+def test_every_pattern_is_said_in_words() -> None:
+    silent = set()
+    for operation in operations():
+        sent = {each["name"]: each["schema"] for each in operation.spec.get("parameters", [])}
+        if operation.body is not None:
+            sent["body"] = operation.body
+        for where, schema in _schemas(sent, document()):
+            # The key of a repetition is looked at by hand, and told in words there.
+            if where != "Idempotency-Key" and in_words(schema.get("pattern", "")) is None:
+                silent |= {f"{operation.id}: {where}"} if "pattern" in schema else set()
+    assert silent == set()
 
 
 def _is_endless(schema: Node) -> bool:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
+from app.api.forms import form
 from app.api.v1.models.number import REALLY
 from app.api.v1.models.text import unsent
 from app.db.models import MailAccount
@@ -43,7 +44,11 @@ Name = Annotated[
 ]
 Host = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=253, pattern=r"^[^\s\x00-\x1f\x7f/@]+$"),
+    StringConstraints(
+        min_length=1,
+        max_length=253,
+        pattern=form(r"^[^\s\x00-\x1f\x7f/@]+$", "the name of a server, without spaces, / and @"),
+    ),
     Field(examples=["mail.example.org"]),
 ]
 Port = Annotated[int, Field(ge=1, le=65535), REALLY]

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.access.actor import Actor
 from app.access.sessions import csrf_token
+from app.api.forms import SIX_DIGITS, form
 from app.api.v1.models.number import Switch
 from app.api.v1.models.text import TOO_SHORT, Address, Line, Typed
 from app.db.models import LoginSession, User
@@ -20,7 +21,7 @@ _CODE = Field(
     default=None,
     min_length=6,
     max_length=10,
-    pattern=r"^[0-9]{3} ?[0-9]{3}$",
+    pattern=SIX_DIGITS,
     description="The code that the authenticator app shows now",
     examples=["123456"],
 )
@@ -28,7 +29,7 @@ _RECOVERY = Field(
     default=None,
     min_length=16,
     max_length=40,
-    pattern=r"^[A-Za-z0-9 -]+$",
+    pattern=form(r"^[A-Za-z0-9 -]+$", "letters, digits, spaces and -"),
     description="One of the recovery codes, in the place of a code; each works once",
     examples=["k3vq-7hxa-pz2m-c4tw"],
 )
@@ -217,9 +218,7 @@ class TotpBeginOut(BaseModel):
 class TotpConfirmIn(_In):
     model_config = ConfigDict(json_schema_extra={"examples": [{"code": "123456"}]})
 
-    code: str = Field(
-        min_length=6, max_length=7, pattern=r"^[0-9]{3} ?[0-9]{3}$", examples=["123456"]
-    )
+    code: str = Field(min_length=6, max_length=7, pattern=SIX_DIGITS, examples=["123456"])
 
 
 class RecoveryCodesOut(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from app.api.forms import FILLED_LINE
 from app.api.v1.models.number import Switch
 from app.db.models import JobIssue
 from app.mailer.domain.issues import Severity
@@ -24,7 +25,7 @@ class TestMessageIn(BaseModel):
     to: str = Field(
         min_length=3,
         max_length=320,
-        pattern=r"^[^\x00-\x1f\x7f]+$",
+        pattern=FILLED_LINE,
         description="Who gets it, alone: nobody of the letter's own recipients does",
     )
     entry_id: str | None = Field(

@@ -8,15 +8,14 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from app.api.forms import FILLED_LINE, LINES, form
 from app.api.v1.models.text import Line, unsent
 from app.api.v1.models.versions import Place, VersionOut
 from app.db.models import Campaign, CampaignVersion
 from app.mailer.domain.delivery.approval import Approval
 from app.mailer.domain.version import WorkflowState
 
-_Description = Annotated[
-    str, StringConstraints(max_length=5000, pattern=r"^[^\x00-\x08\x0e-\x1f\x7f]*$")
-]
+_Description = Annotated[str, StringConstraints(max_length=5000, pattern=LINES)]
 
 
 class NewestVersion(BaseModel):
@@ -89,7 +88,7 @@ class CampaignIn(BaseModel):
         default=None,
         min_length=1,
         max_length=1000,
-        pattern=r"^[^\x00-\x1f\x7f]+$",
+        pattern=FILLED_LINE,
         description="Where the file is on the server, relative to its folder `server`, if it is "
         "there and below FILE_ROOTS: paths in the file begin there. A name without a folder only "
         "names it, and paths begin at the uploads",
@@ -113,7 +112,10 @@ class NewCampaignIn(BaseModel):
     )
 
     external_id: str = Field(
-        pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$",
+        pattern=form(
+            r"^[a-z0-9][a-z0-9._-]{0,99}$",
+            "small letters, digits and . _ -, with a letter or digit first",
+        ),
         max_length=100,
         description="Names it for ever: `campaign.id` of its file",
     )

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from app.api.forms import form
 from app.api.v1.models.number import Switch
 from app.mailer.domain.delivery.job import Decision
 from app.mailer.services.review import Selection, Settled
@@ -18,7 +19,7 @@ _MOST_TOLD = 1_000
 
 Reason = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=1000, pattern=r"\S"),
+    StringConstraints(min_length=1, max_length=1000, pattern=form(r"\S", "more than spaces")),
     Field(description="Why; kept with your name", examples=["Asked them by telephone."]),
 ]
 EntryId = Annotated[str, StringConstraints(min_length=1, max_length=500)]

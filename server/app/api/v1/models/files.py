@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from app.api.forms import ONE_LINE
 from app.api.openapi_text import EXAMPLES
 from app.db.models import StoredFile, Upload
 from app.mailer.domain.files.stored_path import MAX_LENGTH
@@ -17,9 +18,7 @@ from app.mailer.services.files import Allowance
 MAX_IDS = 1000
 
 #: As a query can hold it; what a path may be is the domain's to say.
-PathText = Annotated[
-    str, StringConstraints(max_length=MAX_LENGTH + 1, pattern=r"^[^\x00-\x1f\x7f]*$")
-]
+PathText = Annotated[str, StringConstraints(max_length=MAX_LENGTH + 1, pattern=ONE_LINE)]
 
 
 class FileOut(BaseModel):

@@ -9,12 +9,13 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from app.api.forms import ONE_LINE
 from app.api.openapi_text import EXAMPLES
 from app.api.v1.models.text import TOO_SHORT, Address, Typed, unsent
 from app.mailer.services.people.users import Named, NewUser, Person
 
 Ids = Annotated[list[UUID], Field(max_length=100)]
-_DisplayName = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+_DisplayName = Annotated[str, StringConstraints(max_length=200, pattern=ONE_LINE)]
 
 
 class NamedOut(BaseModel):

@@ -19,6 +19,7 @@ from pydantic import (
 
 from app.api.conditions import etag_of
 from app.api.errors import IssueOut
+from app.api.forms import LINES, form
 from app.api.paging import Page
 from app.db.models import VersionApproval
 from app.mailer.domain.campaign.diff import Kind
@@ -31,9 +32,12 @@ from app.mailer.services.version_view import VersionView
 _EDITOR_STATE_CHARACTERS = 200_000
 
 #: A word for a place in the editor; the editor's own business, so any short one will do.
-Place = Annotated[str, StringConstraints(max_length=40, pattern=r"^[!-~]+$")]
+Place = Annotated[
+    str,
+    StringConstraints(max_length=40, pattern=form(r"^[!-~]+$", "ASCII characters, without spaces")),
+]
 #: Why somebody did it, for whoever reads the record of it.
-Reason = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00-\x08\x0e-\x1f\x7f]*$")]
+Reason = Annotated[str, StringConstraints(max_length=2000, pattern=LINES)]
 _FLOW = "Way through the editor: `create`, `review`, `send`, `manual`, `json`, …"
 _STEP = "Step of it: `basics`, `sender`, `fields`, `recipients`, `template`, `attachments`, …"
 
@@ -150,7 +154,7 @@ class ApproveIn(BaseModel):
     reason: Reason = ""
     messages_sha256: str | None = Field(
         default=None,
-        pattern=r"^[0-9a-f]{64}$",
+        pattern=form(r"^[0-9a-f]{64}$", "64 hexadecimal digits"),
         max_length=64,
         description="Approve only if these still are the messages. Take it from the list of "
         "approvals before you look at the letters: 409 where one is another since",
