@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from app.db.models import AuditCounter, AuditEntry, Tenant
 from app.mailer.domain.audit_chain import Head, Link, content_hash, genesis, link, moment
+from app.mailer.domain.storable import clean_text
 
 #: An entry, or its columns alone.
 EntryRow: TypeAlias = AuditEntry | Row[Any]
@@ -144,7 +145,8 @@ def matching(tenant_id: UUID, wanted: AuditFilter) -> Select[AuditEntry]:
         (AuditEntry.actor_id, wanted.actor_id),
     ):
         if value is not None:
-            query = query.where(column == value)
+            # What Postgres takes for no text cannot have been recorded either.
+            query = query.where(column == clean_text(value))
     if wanted.since is not None:
         query = query.where(AuditEntry.at >= wanted.since)
     if wanted.until is not None:
