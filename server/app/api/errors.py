@@ -38,6 +38,7 @@ from app.mailer.domain.errors import (
     UnsafePath,
     WrongContent,
 )
+from app.mailer.domain.issues import MOST_ISSUES
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -76,7 +77,10 @@ class Problem(BaseModel):
     status: int
     detail: str
     hint: str = Field(default="", description="What to do about it")
-    issues: list[IssueOut] = Field(default=[], description="Findings in the campaign")
+    issues: list[IssueOut] = Field(
+        default=[], description=f"Findings in the campaign, the first {MOST_ISSUES}"
+    )
+    issue_count: int = Field(default=0, description="How many findings there are")
     errors: list[FaultOut] = Field(default=[], description="Faults in the request, all of them")
 
 
@@ -171,6 +175,7 @@ def problem(
         "detail": detail,
         "hint": hint,
         "issues": [],
+        "issue_count": 0,
         "errors": [],
         **extra,
     }
@@ -211,8 +216,9 @@ def _extra(error: MailerError) -> dict[str, Any]:
                     message=issue.message,
                     hint=issue.hint,
                 ).model_dump()
-                for issue in error.issues
-            ]
+                for issue in error.issues[:MOST_ISSUES]
+            ],
+            "issue_count": len(error.issues),
         }
     if isinstance(error, Refused):
         return {"refused": dict(error.refused)}

@@ -33,7 +33,7 @@ from app.api.version_answers import (
     view_of,
 )
 from app.db.repositories import versions as rows
-from app.mailer.domain.issues import Severity
+from app.mailer.domain.issues import MOST_ISSUES, Severity
 from app.mailer.services.check_part import check_part
 from app.mailer.services.edit_version import Saved, Writing, save_version, set_step
 from app.mailer.services.list_versions import find_version, page_versions
@@ -199,10 +199,13 @@ def validate_version_part(
     """
     with program.reading() as session:
         found = check_part(session, actor, campaign_id, version_id, body.section, box=program.box)
-    issues = [IssueOut.model_validate(issue, from_attributes=True) for issue in found.issues]
-    valid = all(issue.severity is not Severity.BLOCK for issue in found.issues)
+    first = found.issues[:MOST_ISSUES]
     return SectionOut(
-        section=body.section, valid=valid, issues=issues, not_checked=found.not_checked
+        section=body.section,
+        valid=all(issue.severity is not Severity.BLOCK for issue in found.issues),
+        issues=[IssueOut.model_validate(issue, from_attributes=True) for issue in first],
+        issue_count=len(found.issues),
+        not_checked=found.not_checked,
     )
 
 

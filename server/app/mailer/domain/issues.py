@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+#: Findings that one answer names; how many there are, it says beside them.
+MOST_ISSUES = 100
+
 
 class Severity(StrEnum):
     """What a finding does to its entry; the values are those of `validation_policy`."""

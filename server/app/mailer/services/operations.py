@@ -23,11 +23,9 @@ from app.db.repositories import jobs, operations, versions
 from app.db.repositories.operations import OperationFilter
 from app.mailer.domain.delivery.review import Refused
 from app.mailer.domain.errors import CampaignInvalid, Conflict, MailerError
+from app.mailer.domain.issues import MOST_ISSUES
 from app.mailer.domain.storable import storable
 from app.mailer.domain.version import VersionEvent, move
-
-#: Findings that a problem names; all of them would not fit into a row that is polled.
-_MOST_ISSUES = 100
 
 
 class Kind(StrEnum):
@@ -194,7 +192,7 @@ def problem_row(error: MailerError) -> dict[str, Any]:
         "hint": error.hint,
     }
     if isinstance(error, CampaignInvalid):
-        problem["issues"] = [issue.as_dict() for issue in error.issues[:_MOST_ISSUES]]
+        problem["issues"] = [issue.as_dict() for issue in error.issues[:MOST_ISSUES]]
         problem["issue_count"] = len(error.issues)
     if isinstance(error, Refused):
         problem["refused"] = dict(error.refused)

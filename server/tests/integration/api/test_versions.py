@@ -237,6 +237,19 @@ def test_what_only_a_broken_section_causes_is_not_said(api: Api) -> None:
     assert codes(draft, "sender") == [("wrong-type", "/recipients/from")]
 
 
+def test_of_many_findings_an_answer_names_the_first(api: Api) -> None:
+    draft = begin(api.acme)
+    draft.autosave(config(fields=[{"name": f"n {n}"} for n in range(150)]))
+    for answer in (
+        draft.post("validate-partial", {"section": "fields"}),
+        draft.post("publish", None, 422),
+    ):
+        assert answer["issue_count"] == 150
+        assert [each["pointer"] for each in answer["issues"]] == [
+            f"/fields/{n}/name" for n in range(100)
+        ]
+
+
 def test_another_id_is_an_issue_of_the_basics(api: Api) -> None:
     draft = begin(api.acme)
     draft.autosave(config(campaign={"id": "other", "name": "Other", "mode": "draft"}))

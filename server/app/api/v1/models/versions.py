@@ -24,7 +24,7 @@ from app.api.paging import Page
 from app.db.models import VersionApproval
 from app.mailer.domain.campaign.diff import Kind
 from app.mailer.domain.delivery.approval import Approval
-from app.mailer.domain.issues import EntryState
+from app.mailer.domain.issues import MOST_ISSUES, EntryState
 from app.mailer.domain.letters.partial import NotChecked, Section
 from app.mailer.domain.version import WorkflowState
 from app.mailer.services.version_view import VersionView
@@ -130,7 +130,8 @@ class SectionOut(BaseModel):
 
     section: Section
     valid: bool = Field(description="Nothing that was checked blocks; see `not_checked`")
-    issues: list[IssueOut]
+    issues: list[IssueOut] = Field(description=f"The first {MOST_ISSUES}")
+    issue_count: int
     not_checked: list[NotChecked] = Field(
         description="What the section refers to and nobody looked at. `files`: tables, texts, "
         "images and attachments. `entries`: recipients in a table, all of them where the letter "

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 from urllib.parse import unquote
 
-_IMAGE = re.compile(r"<img\b[^<>]*?\ssrc\s*=\s*[\"']?\s*([^\"'\s>]+)", re.IGNORECASE)
+_IMAGE = re.compile(r"<img\b[^<>]*?\ssrc\s*+=\s*+[\"']?+\s*+([^\"'\s>]+)", re.IGNORECASE)
 _CONTENT_ID = re.compile(r"\bcid:([^\"'\s>)&]+)", re.IGNORECASE)
 _ELSEWHERE = re.compile(r"(?:https?:|data:|cid:)", re.IGNORECASE)
 _FILLED_IN = re.compile(r"\$\{|\{\{|\{%")

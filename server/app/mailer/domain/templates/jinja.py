@@ -17,6 +17,7 @@ from app.mailer.domain.templates.budget import Budget, BudgetedContext
 from app.mailer.domain.templates.line_breaks import keep_line_breaks
 from app.mailer.domain.templates.metering import Metered
 from app.mailer.domain.templates.placeholders import (
+    MAX_PROBLEMS,
     MAX_SOURCE,
     Declared,
     Problem,
@@ -119,7 +120,7 @@ def compile_jinja(source: str, declared: Declared, *, html: bool = False) -> Jin
             return _broken(declared, _problem("The template has too many parts.", 1))
         tree = environment.parse(keep_line_breaks(source))
         loops = _loops_over_rows(tree)
-        problems = tuple(_check(tree, declared, environment, loops))
+        problems = tuple(islice(_check(tree, declared, environment, loops), MAX_PROBLEMS))
         names = _names(tree, declared)
         shown: dict[_Use, None] = {}
         _collect_shown(tree, loops, frozenset(), shown)

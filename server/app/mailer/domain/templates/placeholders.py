@@ -20,6 +20,7 @@ from app.mailer.domain.mailbox import control_character
 
 MAX_SOURCE = 1_000_000  # characters
 MAX_OUTPUT = 10_000_000  # characters
+MAX_PROBLEMS = 100  # of one template; whoever mends these is told the next
 
 #: `$${`, a whole placeholder, or a `${` that has no end on its line.
 _TOKEN = re.compile(r"\$\$\{|\$\{(?P<inside>[^{}\r\n]*)\}|\$\{")
@@ -162,35 +163,52 @@ class Template:
 
 
 def compile_template(source: str, declared: Declared) -> Template:
-    """Read a template once. What is wrong is in `problems`, and stays as text where it stands."""
+    """Read a template once. What is wrong stays as text where it stands, and the first
+    `MAX_PROBLEMS` of it are in `problems`.
+    """
     if len(source) > MAX_SOURCE:
         return Template((too_large(source),), ())
     problems: list[Problem] = []
     parts: list[str | _Placeholder] = []
-    text = ""
+    text: list[str] = []
     end = 0
     for token in _TOKEN.finditer(source):
-        text += source[end : token.start()]
+        text.append(source[end : token.start()])
         end = token.end()
         if token.group() == "$${":
-            text += "${"
+            text.append("${")
             continue
-        found = _read(token, declared)
-        if isinstance(found, Problem):
-            problems.append(found)
-            text += token.group()
+        found = _placeholder(token["inside"], declared)
+        if found is None:
+            if len(problems) < MAX_PROBLEMS:
+                problems.append(_problem(token, declared))
+            text.append(token.group())
             continue
-        if text:
-            parts.append(text)
-            text = ""
+        if literal := "".join(text):
+            parts.append(literal)
+        text = []
         parts.append(found)
-    text += source[end:]
-    if text:
-        parts.append(text)
+    text.append(source[end:])
+    if literal := "".join(text):
+        parts.append(literal)
     return Template(tuple(problems), tuple(parts))
 
 
-def _read(token: re.Match[str], declared: Declared) -> _Placeholder | Problem:
+def _placeholder(inside: str | None, declared: Declared) -> _Placeholder | None:
+    """What stands between the braces, or None where it is no placeholder of a declared field."""
+    reference = None if inside is None else _REFERENCE.fullmatch(inside)
+    if reference is None or not declared.knows(reference["scope"], reference["name"]):
+        return None
+    scope, name = reference["scope"], reference["name"]
+    if scope is None and name not in declared.local:
+        scope = "global"
+    elif scope is None and name not in declared.global_:
+        scope = "local"
+    return _Placeholder(scope, name)
+
+
+def _problem(token: re.Match[str], declared: Declared) -> Problem:
+    """Why a token is no placeholder. It looks for its line from the beginning of the source."""
     source, start = token.string, token.start()
     line = source.count("\n", 0, start) + 1
     column = start - source.rfind("\n", 0, start)
@@ -214,21 +232,14 @@ def _read(token: re.Match[str], declared: Declared) -> _Placeholder | Problem:
             f"“{token.group()}” is not a placeholder.",
             "Write ${name}, ${local::name} or ${global::name}.",
         )
-    scope, name = reference["scope"], reference["name"]
-    if not declared.knows(scope, name):
-        return Problem(
-            ProblemKind.UNKNOWN_NAME,
-            name,
-            line,
-            column,
-            f"“{token.group()}” names a field that is not declared.",
-            declared.remedy(scope, name),
-        )
-    if scope is None and name not in declared.local:
-        scope = "global"
-    elif scope is None and name not in declared.global_:
-        scope = "local"
-    return _Placeholder(scope, name)
+    return Problem(
+        ProblemKind.UNKNOWN_NAME,
+        reference["name"],
+        line,
+        column,
+        f"“{token.group()}” names a field that is not declared.",
+        declared.remedy(reference["scope"], reference["name"]),
+    )
 
 
 def too_large(source: str) -> Problem:

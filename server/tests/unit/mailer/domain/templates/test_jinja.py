@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from app.mailer.domain.templates.jinja import JinjaTemplate, compile_jinja
 from app.mailer.domain.templates.placeholders import (
+    MAX_PROBLEMS,
     MAX_SOURCE,
     Declared,
     ProblemKind,
@@ -353,3 +354,7 @@ def test_renderings_do_not_share_their_budget() -> None:
     )
     for _ in range(2):
         assert template.render(VALUES) == ""
+
+
+def test_of_many_problems_the_first_are_named() -> None:
+    assert len(compile_jinja("{{ local.nmae }}" * 5000, DECLARED).problems) == MAX_PROBLEMS

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from app.mailer.domain.templates import placeholders
 from app.mailer.domain.templates.placeholders import (
+    MAX_PROBLEMS,
     MAX_SOURCE,
     Declared,
     ProblemKind,
@@ -86,6 +87,21 @@ def test_all_problems_at_once() -> None:
     template = compile_template("${x1} ${name} ${x2} ${", DECLARED)
     assert [problem.name for problem in template.problems] == ["x1", "x2", "${"]
     assert template.names == {"name"}
+
+
+@pytest.mark.parametrize("piece", ["${", "${nmae}\n", "${name}", "${name}\n", "$${"])
+def test_the_longest_source_takes_no_time(piece: str) -> None:
+    source = piece * (MAX_SOURCE // len(piece))
+    begin = time.process_time()
+    template = compile_template(source, DECLARED)
+    assert time.process_time() - begin < 2
+    assert len(template.problems) == (0 if piece.startswith(("${name}", "$$")) else MAX_PROBLEMS)
+
+
+def test_a_placeholder_behind_many_problems_still_counts() -> None:
+    template = compile_template("${x}" * 2 * MAX_PROBLEMS + "${name}", DECLARED)
+    assert template.names == {"name"}
+    assert template.render(VALUES) == "${x}" * 2 * MAX_PROBLEMS + "Ada"
 
 
 def test_missing_names_each_used_and_blank_field_once() -> None:
