@@ -140,8 +140,8 @@ mm 0 audit_log "${key[@]}" --limit 50
 
 part 'The service: the same program, over HTTP'
 port=$(python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-printf '\n$ uvicorn app.main:app --host 127.0.0.1 --port %s\n' "$port"
-python -m uvicorn app.main:app --host 127.0.0.1 --port "$port" --log-level warning &
+printf '\n$ uvicorn app.main:app --host 127.0.0.1 --port %s --no-proxy-headers\n' "$port"
+python -m uvicorn app.main:app --host 127.0.0.1 --port "$port" --no-proxy-headers --log-level warning &
 servers+=($!)
 service=http://127.0.0.1:$port
 waited=0
@@ -171,6 +171,6 @@ The servers stop now. \`scripts/demo.sh\` begins anew. The service on this data,
 
   cd server
   DATABASE_URL=$DATABASE_URL BLOB_DIR=$BLOB_DIR JOURNAL_DIR=$JOURNAL_DIR \\
-    ../.venv/bin/uvicorn app.main:app --host 127.0.0.1 --port 8000
+    ../.venv/bin/uvicorn app.main:app --host 127.0.0.1 --port 8000 --no-proxy-headers
   http://127.0.0.1:8000/docs        (key: dev-multimailer-api-key; there is no WebUI yet)
 END

@@ -1,4 +1,4 @@
-"""The service: `uvicorn app.main:app`."""
+"""The service: `uvicorn app.main:app --no-proxy-headers`."""
 
 from __future__ import annotations
 

@@ -18,16 +18,38 @@ def client_address(request: Request, settings: Settings) -> str | None:
     if request.client is None:
         return None
     host, port = request.client
-    if port == 0:
-        # uvicorn has put the header's word in the place of the peer, which was on this machine.
+    # A proxy may add a header of its own instead of adding to the one that came.
+    lines = request.headers.getlist("x-forwarded-for")
+    named = [_parted(part.strip()) for line in lines for part in line.split(",") if part.strip()]
+    if port == 0 or (host, port) in named:
+        # Without --no-proxy-headers, uvicorn has put the header's word in the place of the peer,
+        # which was on this machine.
         host = "127.0.0.1"
     if not _trusted(host, settings):
         return host
-    named = request.headers.get("x-forwarded-for", "").split(",")
-    for each in reversed([part.strip() for part in named if part.strip()]):
+    for each, _port in reversed(named):
         if not _trusted(each, settings):
             return each if _is_address(each) else host
     return host
+
+
+def _parted(text: str) -> tuple[str, int]:
+    """`address`, `address:port`, `[address]` or `[address]:port` as both; port 0: none.
+
+    What is no number is read as leniently as uvicorn reads it.
+    """
+    bracketed = text.startswith("[") and "]" in text
+    if bracketed:
+        host, _, port = text[1:].partition("]")
+        port = port.removeprefix(":")
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    else:
+        return text, 0
+    try:
+        return host, int(port) if port else 0
+    except ValueError:
+        return (host if bracketed else text), 0
 
 
 def _trusted(host: str, settings: Settings) -> bool:

@@ -14,8 +14,8 @@ every method but GET. A key goes before a token, a token before a cookie. What e
 is its `x-scope`; `campaign:*` covers every scope that begins with `campaign:`, and `*` all.
 
 **Errors** are problem details (RFC 9457): `type` is for programs and stays, `detail` and `hint` are
-for people, `issues` are findings in a campaign, `errors` faults in the request, all at once; of many
-findings an answer names the first, and `issue_count` says how many there are. What belongs to
+for people, `issues` are findings in a campaign, `errors` faults in the request, all at once; of
+many findings an answer names the first, and `issue_count` says how many there are. What belongs to
 another tenant is not there: 404.
 
 **Lists** come in pages: give `next_cursor` as `cursor` for the next one. `sort` says by what they
