@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -15,6 +15,7 @@ from app.access.actor import Actor, ActorKind
 from app.access.scopes import common, known_scopes
 from app.db.models import ApiKey
 from app.db.repositories import access
+from app.db.repositories.access.keys import api_key
 from app.mailer.domain.errors import AccessDenied
 
 _PREFIX_LENGTH = 12
@@ -99,20 +100,51 @@ def recognise_api_key(
             "This API key is not valid.",
             "Check it for completeness; it may also have been revoked, or have expired.",
         )
-    scopes = frozenset(found.scopes)
-    if found.user_id is not None:
-        scopes = common(scopes, access.scopes_of_user(session, found.tenant_id, found.user_id))
     return Recognised(
         Actor(
             found.tenant_id,
             ActorKind.API_KEY,
             str(found.id),
             found.name,
-            scopes,
+            _scopes_of(session, found),
             user_id=found.user_id,
         ),
         use_is_news=found.last_used_at is None or now - found.last_used_at >= _USE_NOTED_EVERY,
     )
+
+
+def as_now(session: Session, actor: Actor, now: datetime, *, development: bool = False) -> Actor:
+    """`actor` with no more than it may still do: for what was asked for earlier.
+
+    Raises `AccessDenied` where the key would be recognised no more, or the user is gone or
+    disabled. Having signed out takes nothing back.
+    """
+    if actor.kind is ActorKind.SYSTEM:
+        return actor
+    if actor.kind is ActorKind.API_KEY:
+        key = api_key(session, actor.tenant_id, UUID(actor.id))
+        if key is None or not _usable(session, key, now, development=development):
+            raise AccessDenied(
+                f"The API key “{actor.name}” that asked for this is not valid any more.",
+                "Ask for it again with another key.",
+            )
+        scopes = _scopes_of(session, key)
+    else:
+        user = access.user(session, actor.tenant_id, UUID(actor.id))
+        if user is None or not user.is_active:
+            raise AccessDenied(
+                f"{actor.name}, who asked for this, may not sign in any more.",
+                "Have somebody else ask for it again.",
+            )
+        scopes = access.scopes_of_user(session, actor.tenant_id, user.id)
+    return replace(actor, scopes=common(actor.scopes, scopes))
+
+
+def _scopes_of(session: Session, key: ApiKey) -> frozenset[str]:
+    scopes = frozenset(key.scopes)
+    if key.user_id is None:
+        return scopes
+    return common(scopes, access.scopes_of_user(session, key.tenant_id, key.user_id))
 
 
 def _usable(session: Session, key: ApiKey, now: datetime, *, development: bool) -> bool:

@@ -408,6 +408,7 @@ class Program:
             name,
             works_of(bench),
             shutdown=shutdown,
+            development=self.settings.is_dev,
             undo=partial(undo, bench),
             chores=[self._forget_answers, self._sweep_files],
         )

@@ -155,7 +155,7 @@ def request_cancel(
 
 
 def actor_of(operation: Operation) -> Actor:
-    """Whoever asked for it, as they were then."""
+    """Whoever asked for it, as they were then: `as_now` tells what they may still do."""
     row = operation.actor
     return Actor(
         tenant_id=operation.tenant_id,

@@ -17,14 +17,16 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session, sessionmaker
 
+from app.access.actor import require_scope
+from app.access.keys import as_now
 from app.db.models import Operation, OperationStatus
 from app.db.repositories import operations
 from app.db.repositories.operations import Held
 from app.db.session import DATABASE_AWAY, what_is_away
 from app.failpoints import failpoint
-from app.mailer.domain.errors import MailerError
+from app.mailer.domain.errors import AccessDenied, MailerError
 from app.mailer.ports import Clock
-from app.mailer.services.operations import Kind, actor_of, fault_row, problem_row
+from app.mailer.services.operations import SCOPE_OF, Kind, actor_of, fault_row, problem_row
 
 _log = logging.getLogger(__name__)
 
@@ -223,7 +225,8 @@ Work = Callable[[Task], Mapping[str, Any] | None]
 class Worker:
     """Works on whatever waits, for all tenants, until `shutdown` is set.
 
-    `undo` cleans up after one that was cancelled or given up. `chores` are done now and then.
+    `undo` cleans up after one that was cancelled, refused or given up. In `development` the
+    development key counts. `chores` are done now and then.
     """
 
     def __init__(
@@ -235,6 +238,7 @@ class Worker:
         works: Mapping[Kind, Work],
         *,
         shutdown: threading.Event,
+        development: bool = False,
         undo: Callable[[Operation], None] = lambda _operation: None,
         chores: Sequence[Callable[[], object]] = (),
     ) -> None:
@@ -244,6 +248,7 @@ class Worker:
         self._name = name
         self._works = works
         self._shutdown = shutdown
+        self._development = development
         self._undo = undo
         self._chores = chores
 
@@ -308,7 +313,9 @@ class Worker:
                     f"It broke off {MAX_TRIES} times, so it is not tried again.",
                     "The worker's log says why; then ask again.",
                 )
-            result = self._works[Kind(operation.kind)](task)
+            kind = Kind(operation.kind)
+            self._admit(task, kind)
+            result = self._works[kind](task)
             if not task.is_complete:
                 with self._sessions() as session:
                     task.complete(session, result or {})
@@ -331,6 +338,18 @@ class Worker:
             task.fail(fault_row())
             return "failed"
         return "is done"
+
+    def _admit(self, task: Task, kind: Kind) -> None:
+        """Between the request and its work, somebody may have lost what they need for it."""
+        try:
+            with self._reading() as session:
+                task.actor = as_now(
+                    session, task.actor, self._clock.now(), development=self._development
+                )
+            require_scope(task.actor, SCOPE_OF[kind])
+        except AccessDenied:
+            self._undo(task.operation)
+            raise
 
     def _do_chores(self) -> None:
         for chore in self._chores:

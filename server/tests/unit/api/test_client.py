@@ -76,7 +76,8 @@ def test_what_uvicorn_made_of_the_header_is_no_peer(
         "headers": [(b"x-forwarded-for", each.encode()) for each in forwarded],
     }
     rewriting = ProxyHeadersMiddleware(app, "*" if all_trusted else "127.0.0.1")
-    asyncio.run(rewriting(scope, None, None))
+    unused: Any = None
+    asyncio.run(rewriting(scope, unused, unused))
     (peer,) = seen
     assert peer != ("127.0.0.1", 50000)
     assert address(peer, *forwarded) == "127.0.0.1"

@@ -11,8 +11,11 @@ from uuid import UUID
 
 import pytest
 
-from app.access.actor import Actor
-from app.db.models import OperationStatus
+from app.access import authenticate_api_key, create_api_key
+from app.access.actor import Actor, ActorKind
+from app.db.models import OperationStatus, Role, User
+from app.db.repositories import access
+from app.db.repositories.access import keys, users
 from app.mailer.domain.errors import AccessDenied, Conflict, MailerError
 from app.mailer.services import work
 from app.mailer.services.operations import (
@@ -284,6 +287,120 @@ def test_whoever_asked_is_whoever_does_it(shop: Shop) -> None:
     seen = []
     shop.worker("a", {Kind.BUILD: lambda task: seen.append(task.actor) or {}}).run_next()
     assert seen == [asker]
+
+
+@pytest.mark.parametrize(
+    ("gone", "says"),
+    [
+        (None, None),
+        ("revoked", "not valid any more"),
+        ("expired", "not valid any more"),
+        ("disabled", "not valid any more"),
+        ("stripped", "the scope campaign:build is missing"),
+        ("narrowed", "the scope campaign:build is missing"),
+    ],
+)
+def test_what_the_key_of_somebody_may_do_counts_when_the_work_begins(
+    shop: Shop, gone: str | None, says: str | None
+) -> None:
+    now = shop.program.clock.now()
+    tenant_id = shop.actor.tenant_id
+    asker = with_key(shop, ["campaign:build", "campaign:read"])
+    asked = ask(shop, asker)
+    with shop.program.sessions() as session:
+        assert asker.user_id is not None
+        user = access.user(session, tenant_id, asker.user_id)
+        key = keys.api_key(session, tenant_id, UUID(asker.id))
+        assert user is not None
+        assert key is not None
+        match gone:
+            case "revoked":
+                key.revoked_at = now
+            case "expired":
+                key.expires_at = now
+            case "disabled":
+                user.is_active = False
+            case "stripped":
+                users.set_roles(session, tenant_id, user.id, [])
+            case "narrowed":
+                key.scopes = ["campaign:read"]
+        session.commit()
+    check_refused(shop, asked, says)
+
+
+@pytest.mark.parametrize(
+    ("gone", "says"),
+    [
+        (None, None),
+        ("deleted", "may not sign in any more"),
+        ("disabled", "may not sign in any more"),
+        ("stripped", "the scope campaign:build is missing"),
+    ],
+)
+def test_what_a_user_may_do_counts_when_the_work_begins(
+    shop: Shop, gone: str | None, says: str | None
+) -> None:
+    tenant_id = shop.actor.tenant_id
+    user_id = with_key(shop, ["campaign:build", "campaign:read"]).user_id
+    assert user_id is not None
+    scopes = frozenset({"campaign:build", "campaign:read"})
+    asked = ask(
+        shop, Actor(tenant_id, ActorKind.USER, str(user_id), "Ada", scopes, user_id=user_id)
+    )
+    with shop.program.sessions() as session:
+        match gone:
+            case "deleted":
+                users.delete_user(session, tenant_id, user_id)
+            case "disabled":
+                user = access.user(session, tenant_id, user_id)
+                assert user is not None
+                user.is_active = False
+            case "stripped":
+                users.set_roles(session, tenant_id, user_id, [])
+        session.commit()
+    check_refused(shop, asked, says)
+
+
+def with_key(shop: Shop, scopes: list[str]) -> Actor:
+    """A key of a person who has a role of these scopes."""
+    now = shop.program.clock.now()
+    tenant_id = shop.actor.tenant_id
+    with shop.program.sessions() as session:
+        user = access.add_user(
+            session, tenant_id, User(email="ada@example.org", display_name="Ada", created_at=now)
+        )
+        role = access.add_role(session, tenant_id, Role(name="builders", scopes=scopes))
+        access.grant_role(session, tenant_id, user.id, role.id)
+        key = create_api_key(session, tenant_id, "k", scopes, now, user_id=user.id)
+        actor = authenticate_api_key(session, key.secret, now)
+        session.commit()
+    return actor
+
+
+def ask(shop: Shop, asker: Actor) -> UUID:
+    version_id = shop.take().version_id
+    with shop.program.sessions() as session:
+        asked = start_operation(
+            session, asker, Kind.BUILD, now=shop.program.clock.now(), version_id=version_id
+        )
+        session.commit()
+    return asked.id
+
+
+def check_refused(shop: Shop, asked: UUID, says: str | None) -> None:
+    undone: list[UUID] = []
+    worker = shop.worker(
+        works={Kind.BUILD: lambda _task: {}}, undo=lambda operation: undone.append(operation.id)
+    )
+    assert worker.run_next()
+    found = shop.look(asked)
+    if says is None:
+        assert (found.status, undone) == (OperationStatus.SUCCEEDED, [])
+        return
+    assert (found.status, undone) == (OperationStatus.FAILED, [asked])
+    assert found.problem is not None
+    assert found.problem["error"][0] == "AccessDenied"
+    assert says in found.problem["detail"]
 
 
 def test_each_kind_asks_for_its_own_scope(shop: Shop) -> None:
