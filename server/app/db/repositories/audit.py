@@ -12,7 +12,16 @@ from sqlalchemy import Row, Select, event, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, SessionTransaction
 
-from app.db.models import AuditCounter, AuditEntry, Tenant
+from app.db.models import (
+    AuditCounter,
+    AuditEntry,
+    Campaign,
+    Group,
+    MailAccount,
+    StoredFile,
+    Tenant,
+    User,
+)
 from app.mailer.domain.audit_chain import Head, Link, content_hash, genesis, link, moment
 from app.mailer.domain.storable import clean_text
 
@@ -158,6 +167,16 @@ def head(session: Session, tenant_id: UUID) -> Head | None:
     """The head of the tenant's chain as it is noted beside the entries; None: never any entry."""
     counter = session.scalar(select(AuditCounter).where(AuditCounter.tenant_id == tenant_id))
     return None if counter is None else Head(counter.last, counter.hash)
+
+
+def has_what_is_recorded(session: Session, tenant_id: UUID, *, but_user: str) -> bool:
+    """Whether the tenant has something whose making is an entry; the user `but_user` is not."""
+    made = [
+        select(row.id).where(row.tenant_id == tenant_id)
+        for row in (Campaign, Group, MailAccount, StoredFile)
+    ]
+    made.append(select(User.id).where(User.tenant_id == tenant_id, User.email != but_user))
+    return any(session.scalar(each.limit(1)) is not None for each in made)
 
 
 def tenants(session: Session) -> Sequence[Tenant]:

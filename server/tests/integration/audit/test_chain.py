@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, delete, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from app.access import Actor
+from app.access import Actor, Scope, bootstrap_dev_data
 from app.audit import record
 from app.db.base import Base
-from app.db.models import AuditCounter, AuditEntry
+from app.db.models import AuditCounter, AuditEntry, Campaign, User
 from app.db.session import reading
-from app.mailer.domain.audit_chain import FIELDS, Break, Head
+from app.mailer.domain.audit_chain import FIELDS, Break, Head, genesis
 from app.mailer.domain.errors import AccessDenied
 from app.mailer.services.verify_audit import Verified, verify_all, verify_audit
+from app.settings import Settings
 from tests.integration.audit.conftest import NOW, actor_of
 
 Tamper = Callable[[Connection, UUID], None]
@@ -289,6 +290,53 @@ def test_a_removed_note_of_the_end_is_named(engine: Engine, actor: Actor) -> Non
     assert tampered(engine, actor, tamper) == Break(
         1, "it stands behind the end that is noted for the log"
     )
+
+
+def a_campaign(tenant: UUID) -> Any:
+    return Campaign(
+        tenant_id=tenant,
+        external_id="c",
+        name="C",
+        description="",
+        created_at=NOW,
+        updated_at=NOW,
+    )
+
+
+def a_user(tenant: UUID) -> Any:
+    return User(tenant_id=tenant, email="ada@example.org", display_name="", created_at=NOW)
+
+
+@pytest.mark.parametrize("made", [a_campaign, a_user])
+@pytest.mark.parametrize("with_counter", [False, True])
+def test_an_emptied_log_is_not_proved(
+    engine: Engine,
+    session: Session,
+    actor: Actor,
+    made: Callable[[UUID], Any],
+    with_counter: bool,
+) -> None:
+    session.add(made(actor.tenant_id))
+    session.commit()
+
+    def tamper(connection: Connection, tenant: UUID) -> None:
+        connection.execute(delete(ENTRIES))
+        if with_counter:
+            connection.execute(update(AuditCounter).values(last=0, hash=genesis(tenant)))
+        else:
+            connection.execute(delete(AuditCounter))
+
+    assert tampered(engine, actor, tamper) == Break(
+        1, "it is missing, though there is what had to be recorded: all were deleted"
+    )
+
+
+def test_what_development_makes_by_itself_is_no_entry(engine: Engine, session: Session) -> None:
+    development = Settings(app_env="dev")  # type: ignore[call-arg]
+    tenant = bootstrap_dev_data(session, development, NOW)
+    session.commit()
+    reader = Actor.system(tenant.id, "Ada", [Scope.AUDIT_READ])
+    assert verified(engine, reader).proved
 
 
 def test_an_entry_that_cannot_be_read_is_named(engine: Engine, actor: Actor) -> None:
