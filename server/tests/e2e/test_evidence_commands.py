@@ -61,8 +61,18 @@ def test_evidence_is_proved_without_a_database_until_somebody_changes_it(desk: D
     assert not (desk.folder / "nowhere").exists()
     said = desk.run("verify_evidence", "out/x.zip", DATABASE_URL=nowhere, MULTIMAILER_API_KEY="")
     assert "Proved" in said.out, said
+    assert "Not checked here" in said.out
     recorded = desk.run("audit_log", "--action", "evidence.completed", "--json").json["entries"]
     assert recorded[0]["details"]["manifest_sha256"] == proved.json["manifest_sha256"]
+
+    known = ("--manifest-sha256", proved.json["manifest_sha256"])
+    compared = desk.run("verify_evidence", "out/x.zip", *known)
+    assert compared.code == 0, compared
+    assert "Not checked here" not in compared.out
+    other = desk.run("verify_evidence", "out/x.zip", "--manifest-sha256", "0" * 64)
+    assert other.code == 1, other
+    assert "not the file that was exported" in " ".join(other.out.split())
+    assert desk.run("verify_evidence", "out/x.zip", "--manifest-sha256", "0").code == 2
 
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1

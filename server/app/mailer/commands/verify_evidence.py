@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,7 @@ from app.mailer.commands.terminal import (
     run,
     say,
 )
+from app.mailer.domain.errors import MailerError
 from app.mailer.domain.evidence.check import Damaged, Finding
 from app.mailer.services.verify_evidence import EvidenceReport, verify_evidence
 
@@ -28,12 +30,21 @@ _MOST = 200
 
 def main(
     file: Annotated[str, typer.Argument(metavar="FILE", help="As export_evidence wrote it.")],
+    manifest_sha256: Annotated[
+        str | None,
+        typer.Option(
+            "--manifest-sha256",
+            metavar="HASH",
+            help="What the installation's audit log has under evidence.completed: is it that file?",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Prove that a file of evidence is whole and agrees with itself; name all that does not."""
+    expected = _expected(manifest_sha256)
     try:
         with EvidenceFile(Path(file)) as evidence, Bar() as bar:
-            report = verify_evidence(evidence, bar)
+            report = verify_evidence(evidence, bar, manifest_sha256=expected)
     except Damaged as error:
         report = EvidenceReport(findings=[Finding("", None, str(error))])
     if as_json:
@@ -47,11 +58,23 @@ def main(
             }
         )
     else:
-        _show(report)
+        _show(report, is_compared=expected is not None)
     return OK if report.is_proved else FINDINGS
 
 
-def _show(report: EvidenceReport) -> None:
+def _expected(text: str | None) -> str | None:
+    if text is None:
+        return None
+    expected = text.strip().lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", expected):
+        raise MailerError(
+            f"--manifest-sha256: “{text}” is no SHA-256.",
+            "Take manifest_sha256 of the entry: audit_log --action evidence.completed --json.",
+        )
+    return expected
+
+
+def _show(report: EvidenceReport, *, is_compared: bool) -> None:
     manifest = report.manifest
     if manifest is not None:
         made_by = manifest.made_by.get("name", "")
@@ -71,8 +94,12 @@ def _show(report: EvidenceReport) -> None:
     say("[green]Proved:[/] the file is whole, and everything in it agrees.")
     for name, count in manifest.counts.items():
         say(f"  {count:>9,} {name.removesuffix('.ndjson').replace('_', ' ')}")
-    say("That it is the file that was exported, the installation's audit log says: its entry")
-    say(f"evidence.completed has manifest_sha256 {report.manifest_sha256}.")
+    if is_compared:
+        say("Its manifest has the hash that was given: it is the file that was exported.")
+        return
+    say("[yellow]Not checked here:[/] whether it is the file that was exported. Compare")
+    say(f"manifest_sha256 {report.manifest_sha256}")
+    say("with the entry evidence.completed of the installation's audit log (--manifest-sha256).")
 
 
 if __name__ == "__main__":

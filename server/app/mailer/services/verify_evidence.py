@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from app.mailer.domain.evidence import form
 from app.mailer.domain.evidence.check import (
+    Approvals,
     Damaged,
     Finding,
     Line,
@@ -50,8 +51,14 @@ class EvidenceReport:
         return not self.findings
 
 
-def verify_evidence(evidence: Evidence, progress: Progress) -> EvidenceReport:
-    """Everything that can be found out about a file of evidence from the file alone."""
+def verify_evidence(
+    evidence: Evidence, progress: Progress, *, manifest_sha256: str | None = None
+) -> EvidenceReport:
+    """Everything that can be found out about a file of evidence from the file alone.
+
+    `manifest_sha256` is what the installation's log has of the file that was exported; only with it
+    can be told whether this is that file.
+    """
     report = EvidenceReport()
     try:
         evidence.check_form()
@@ -59,6 +66,9 @@ def verify_evidence(evidence: Evidence, progress: Progress) -> EvidenceReport:
         report.findings.append(Finding("", None, str(error)))
     try:
         report.manifest_sha256 = _hash(evidence, form.MANIFEST)[1]
+        if manifest_sha256 not in (None, report.manifest_sha256):
+            what = "Its hash is another than that given: this is not the file that was exported."
+            report.findings.append(Finding(form.MANIFEST, None, what))
         report.manifest = Manifest.model_validate(evidence.document(form.MANIFEST))
     except (Damaged, ValidationError) as error:
         report.findings.append(Finding(form.MANIFEST, None, f"It is no manifest: {error}"))
@@ -83,17 +93,21 @@ class _Verifier:
     def run(self) -> None:
         self._check_members()
         messages = Messages()
+        approvals = Approvals(self._manifest.version_id)
         for name, read in (
             (form.MESSAGES, messages.read),
             (form.ATTACHMENTS, messages.read_attachments),
             (form.ISSUES, messages.read_issues),
             (form.ATTEMPTS, messages.read_attempts),
             (form.APPEND_ATTEMPTS, messages.read_append_attempts),
-            (form.APPROVALS, messages.read_approvals),
         ):
             self._collect(name, read(self._lines(name)))
+        listed = approvals.listed(self._lines(form.APPROVALS))
+        self._collect(form.APPROVALS, messages.read_approvals(listed))
         self._findings += messages.settle()
-        self._collect(form.AUDIT, check_audit(self._lines(form.AUDIT), self._manifest))
+        logged = approvals.logged(self._lines(form.AUDIT))
+        self._collect(form.AUDIT, check_audit(logged, self._manifest))
+        self._findings += approvals.settle()
         self._collect(form.VERSION, self._check_version())
         self._check_messages(messages)
 

@@ -6,6 +6,7 @@ line that has not the members that it must have is one finding, and the check go
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
@@ -15,6 +16,7 @@ from app.mailer.domain.delivery.approval import messages_digest
 from app.mailer.domain.delivery.job import Decision, SendStatus, queueable
 from app.mailer.domain.evidence import form
 from app.mailer.domain.issues import EntryState
+from app.mailer.domain.storable import clean_text
 
 Line = Mapping[str, Any]
 
@@ -173,6 +175,66 @@ class Messages:
                 yield Finding(
                     form.MESSAGES, number, "It is said to be sent, but no attempt was accepted."
                 )
+
+
+class Approvals:
+    """What the table of approvals says, against the entries of the log that made and voided them.
+
+    Pass the lines of both through it; the table alone could be written anew.
+    """
+
+    def __init__(self, version_id: str) -> None:
+        self._version_id = version_id
+        self._listed: list[tuple[Any, ...]] = []
+        self._live: list[tuple[Any, ...]] = []
+        self._void: list[tuple[Any, ...]] = []
+
+    def listed(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """`approvals.ndjson`."""
+        for line in lines:
+            self._listed.append(
+                (
+                    *(_text(line.get(name)) for name in ("approved_by", "approved_at")),
+                    *(_text(line.get(name)) for name in _APPROVED),
+                    *(_text(line.get(name)) for name in ("voided_at", "void_reason")),
+                )
+            )
+            yield line
+
+    def logged(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """`audit.ndjson`."""
+        for line in lines:
+            details = _of(line, "details")
+            if details.get("version_id") == self._version_id:
+                at = _text(line.get("at"))
+                if line.get("action") == "campaign.approved":
+                    said = (_text(details.get(name)) for name in _APPROVED)
+                    self._live.append((_text(line.get("actor_name")), at, *said))
+                elif line.get("action") in _VOIDED:
+                    why = _text(details.get("reason"))
+                    self._void += [(*each, at, why) for each in self._live]
+                    self._live.clear()
+            yield line
+
+    def settle(self) -> Iterator[Finding]:
+        """What only shows once both were read."""
+        logged = Counter(self._void + [(*each, None, None) for each in self._live])
+        for number, each in enumerate(self._listed, 1):
+            if logged[each] < 1:
+                yield Finding(form.APPROVALS, number, "The audit log in this file says otherwise.")
+            logged[each] -= 1
+        if any(count > 0 for count in logged.values()):
+            yield Finding(form.APPROVALS, None, "One is missing that the audit log has.")
+
+
+#: What an approval and its entry in the log both say, and what makes it void.
+_APPROVED = ("messages_sha256", "message_count", "reason")
+_VOIDED = ("campaign.approval_withdrawn", "campaign.approval_void")
+
+
+def _text(value: object) -> str | None:
+    """A value to compare; the log has it as `clean_text` leaves it."""
+    return None if value is None else clean_text(str(value))
 
 
 def check_audit(lines: Iterable[Line], manifest: form.Manifest) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from app.mailer.domain.evidence.zip_form import ZipStream
+from app.mailer.services.approve_version import withdraw_approval
 from tests.integration.services.reporting.evidence import (
     Members,
     Sent,
@@ -114,6 +115,30 @@ FORGERIES: dict[str, tuple[Forgery, str]] = {
         lambda m: _line(m, "messages.ndjson", 2, sha256="0" * 64),
         "other messages than these",
     ),
+    "somebody else approved": (
+        lambda m: _line(m, "approvals.ndjson", 0, approved_by="Somebody"),
+        "log in this file says otherwise",
+    ),
+    "it was approved for another reason": (
+        lambda m: _line(m, "approvals.ndjson", 0, reason="read them all"),
+        "log in this file says otherwise",
+    ),
+    "it was approved earlier": (
+        lambda m: _line(m, "approvals.ndjson", 0, approved_at="2026-01-01T00:00:00.000000Z"),
+        "log in this file says otherwise",
+    ),
+    "an approval is void": (
+        lambda m: _line(m, "approvals.ndjson", 0, voided_at="2026-01-01T00:00:00.000000Z"),
+        "log in this file says otherwise",
+    ),
+    "an approval is missing": (
+        lambda m: {**m, "approvals.ndjson": b""},
+        "missing that the audit log has",
+    ),
+    "an approval is there twice": (
+        lambda m: _with(m, "approvals.ndjson", lines(m, "approvals.ndjson") * 2),
+        "log in this file says otherwise",
+    ),
     "a state is none": (
         lambda m: _line(m, "messages.ndjson", 2, send_status="lost"),
         "not what such a line",
@@ -161,3 +186,19 @@ def test_whoever_makes_a_new_manifest_is_found_by_what_does_not_agree(
     for name, (forge, told) in FORGERIES.items():
         report = verified(packed(forge(dict(members))), tmp_path)
         assert any(told in each.message for each in report.findings), (name, report.findings)
+
+
+def test_void_approvals_are_proved_too(sent: Sent, tmp_path: Path) -> None:
+    house, campaign, version = sent
+    now = house.clock.now()
+    with house.sessions() as session:
+        withdraw_approval(session, house.actor, campaign, version, reason="Wait", now=now)
+        session.commit()
+    members = unpacked(exported(house, campaign, version, messages=False))
+    assert verified(packed(members), tmp_path).is_proved
+    forged = _line(dict(members), "approvals.ndjson", 0, voided_at=None, void_reason=None)
+    findings = verified(packed(forged), tmp_path).findings
+    assert [each.message for each in findings] == [
+        "The audit log in this file says otherwise.",
+        "One is missing that the audit log has.",
+    ]
