@@ -8,12 +8,15 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import anyio
-from fastapi import Depends, Header
+from fastapi import Depends, Header, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
 from app.access.actor import Actor
-from app.api.access import CurrentActor
+from app.access.scopes import Scope
+from app.api.access import CurrentActor, admit
+from app.api.errors import ApiError
 from app.api.long_work import look
 from app.api.paging import Page, PageQuery, page_of, place
 from app.api.routing import router
@@ -24,6 +27,7 @@ from app.bootstrap.program import Program
 from app.db.models import Operation, OperationStatus
 from app.db.repositories import operations as rows
 from app.db.repositories.operations import LIVE, OperationFilter
+from app.mailer.domain.errors import AccessDenied
 from app.mailer.services.operations import Kind, page_operations
 from app.mailer.services.operations import get_operation as find_operation
 from app.mailer.services.works import cancel_operation as end_operation
@@ -48,6 +52,8 @@ _EVENT = {
     },
 }
 _LOOK_SECONDS = 0.4
+#: How often it is asked whether whoever watches still may: a session ends, a key is revoked.
+_ADMIT_SECONDS = 5.0
 _HEARTBEAT_SECONDS = 15.0
 #: Then the client connects again, and has to show that it still may.
 _LONGEST_SECONDS = 600.0
@@ -95,6 +101,7 @@ def get_operation(actor: CurrentActor, program: ProgramDep, operation_id: UUID) 
     },
 )
 async def watch_operation(
+    request: Request,
     actor: CurrentActor,
     program: ProgramDep,
     operation_id: UUID,
@@ -104,11 +111,12 @@ async def watch_operation(
 ) -> StreamingResponse:
     """Server-sent events: `progress` each time that something changed, `finished` at the end.
 
-    The data of each is the operation. A stream lasts ten minutes at most; connect again then.
+    The data of each is the operation. A stream lasts ten minutes at most, and ends with the session
+    or key that it was opened with; connect again then.
     """
     operation = await look(program, actor, operation_id)
     return StreamingResponse(
-        _events(program, actor, operation, last_event_id),
+        _events(request, program, actor, operation, last_event_id),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -124,9 +132,9 @@ def cancel_operation(actor: CurrentActor, program: ProgramDep, operation_id: UUI
 
 
 async def _events(
-    program: Program, actor: Actor, operation: Operation, last_id: str | None
+    request: Request, program: Program, actor: Actor, operation: Operation, last_id: str | None
 ) -> AsyncIterator[bytes]:
-    began = told = anyio.current_time()
+    began = told = admitted = anyio.current_time()
     while True:
         now = anyio.current_time()
         is_over = operation.status not in LIVE
@@ -146,4 +154,10 @@ async def _events(
         if is_over or stopping.is_set() or now - began >= _LONGEST_SECONDS:
             return
         await anyio.sleep(_LOOK_SECONDS)
+        if anyio.current_time() - admitted >= _ADMIT_SECONDS:
+            try:
+                await run_in_threadpool(admit, request, Scope.CAMPAIGN_READ)
+            except (ApiError, AccessDenied):
+                return
+            admitted = anyio.current_time()
         operation = await look(program, actor, operation.id)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from app.access.keys import hash_key
 from app.api.v1 import operations
+from app.db.models import ApiKey
 from tests.integration.api.conftest import Api
 from tests.integration.api.work import take, watched, work
 
 V1 = "/api/v1"
 ALL = f"{V1}/operations"
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def begin(api: Api, folder: Path, kind: str = "build", name: str = "cards") -> dict[str, Any]:
@@ -96,6 +103,33 @@ def test_a_stream_has_a_heartbeat_and_an_end(
     again = api.acme.get(f"{ALL}/{operation}/events", headers={"Last-Event-ID": event_id})
     assert "event:" not in again.text
     assert ": ping" in again.text
+
+
+@pytest.mark.parametrize("lost", ["key", "scope"])
+def test_a_stream_ends_with_the_right_to_watch(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    monkeypatch.setattr(operations, "_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(operations, "_ADMIT_SECONDS", 0.1)
+    monkeypatch.setattr(operations, "_LONGEST_SECONDS", 20)
+    operation = begin(api, tmp_path)["id"]
+    watcher = api.client("campaign:read")
+    values = {"scopes": ["audit:read"]} if lost == "scope" else {"revoked_at": NOW}
+
+    def take_away() -> None:
+        with api.program.sessions() as session:
+            digest = hash_key(watcher.headers["X-API-Key"])
+            session.execute(update(ApiKey).where(ApiKey.key_hash == digest).values(values))
+            session.commit()
+
+    timer = threading.Timer(0.5, take_away)
+    timer.start()
+    begun = time.monotonic()
+    text = watcher.get(f"{ALL}/{operation}/events").text
+    timer.join()
+    assert time.monotonic() - begun < 15
+    assert "event: progress" in text
+    assert "event: finished" not in text
 
 
 def test_the_stream_of_what_is_over_tells_its_end_and_closes(api: Api, tmp_path: Path) -> None:
