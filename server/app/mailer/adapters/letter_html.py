@@ -69,6 +69,20 @@ _UNCLOSED = frozenset(
 )
 #: Time to parse grows with the square of the depth; no letter for people comes near this.
 _DEEPEST = 3000
+#: It grows with the square of the number of a tag's attributes, too.
+_MOST_ATTRIBUTES = 500
+_TAG_BEGINS = re.compile("</?[a-z]", re.IGNORECASE)
+_BLANK = r"\t\n\f\r "  # what is white space between attributes, and nothing else
+_ATTRIBUTE = (
+    rf"[{_BLANK}/]*+[^{_BLANK}/>][^{_BLANK}/>=]*+"
+    rf"""(?:[{_BLANK}]*+=[{_BLANK}]*+(?:"[^"]*+"?+|'[^']*+'?+|[^{_BLANK}>"'][^{_BLANK}>]*+)?+)?+"""
+)
+_WHOLE_TAG = re.compile(
+    rf"</?[a-z][^{_BLANK}/>]*+(?:{_ATTRIBUTE}){{0,{_MOST_ATTRIBUTES}}}+(?P<more>{_ATTRIBUTE})?+",
+    re.IGNORECASE,
+)
+#: How often the same text may stand in what could be a tag; in honest letters it is once.
+_MOST_OVERLAPS = 8
 
 _PAGE = """<!doctype html>
 <html{html}><head><meta charset="utf-8">
@@ -87,8 +101,13 @@ def show_letter_html(html: str, images: Mapping[str, str]) -> ShownHtml:
     """`html` as a whole page; `images` has a `data:` URL for each content id.
 
     Links stay, for the eye: each wants a new window, which the sandbox does not open. Raises
-    `MailerError` for what is nested so deeply that showing it would take long.
+    `MailerError` for what is nested so deeply, or has such tags, that showing it would take long.
     """
+    if _has_hostile_tags(html):
+        raise MailerError(
+            "This letter's HTML has tags with too many attributes to be shown.",
+            "Look at the message itself.",
+        )
     if _depth(html) > _DEEPEST:
         raise MailerError(
             "This letter's HTML is nested too deeply to be shown.", "Look at the message itself."
@@ -103,6 +122,22 @@ def _depth(html: str) -> int:
             depth = max(0, depth - 1) if closing else depth + 1
             deepest = max(deepest, depth)
     return deepest
+
+
+def _has_hostile_tags(html: str) -> bool:
+    """Whether a tag has too many attributes.
+
+    Each `<` is tried, whatever it stands in: only the parser knows what is a comment, a style or a
+    value. Text that would have to be read over and over again for that is hostile as well.
+    """
+    left = _MOST_OVERLAPS * len(html)
+    for begin in _TAG_BEGINS.finditer(html):
+        tag = _WHOLE_TAG.match(html, begin.start())
+        assert tag is not None
+        left -= tag.end() - tag.start()
+        if tag["more"] is not None or left < 0:
+            return True
+    return False
 
 
 class _Cleaning:
