@@ -10,7 +10,7 @@ import pytest
 from app.db.models import Tenant
 from app.mailer.domain.delivery.approval import Approval
 from tests.integration.api.conftest import Api
-from tests.integration.api.drafts import Draft, begin, built, person
+from tests.integration.api.drafts import Draft, begin, built, person, take
 from tests.integration.api.letters import V1
 from tests.integration.services.pipeline.desk import document, entry
 
@@ -158,6 +158,17 @@ def test_an_author_asks_for_less_where_no_second_person_has_to(draft: Draft) -> 
     url = f"{V1}/campaigns/{draft.campaign_id}"
     draft.client.patch(url, json={"approval": "required"})
     assert draft.client.patch(url, json={"approval": "none"}).json()["approval"] == "none"
+
+
+def test_whoever_wrote_it_is_an_author_of_what_is_imported_anew(api: Api, draft: Draft) -> None:
+    ask_for(api, Approval.TWO_PERSON)
+    bob = person(api, "bob")
+    after = built(api, take(bob, **SEND))
+    assert after.campaign_id == draft.campaign_id
+    assert "approve" not in after.by(draft.client).get()["allowed_actions"]
+    after.by(draft.client).post("approve", None, 403)
+    after.post("approve", None, 403)
+    after.by(person(api, "eve")).post("approve")
 
 
 def test_approving_needs_its_scope(api: Api, draft: Draft) -> None:
