@@ -94,8 +94,14 @@ def make_key(
 
 
 def revoke_key(session: Session, actor: Actor, key_id: UUID, now: datetime) -> ApiKey:
-    """Ends a key for good; one that was revoked before stays as it was."""
+    """Ends a key for good; one that was revoked before stays as it was.
+
+    Another's key only where the actor holds all that it may: nobody stops who may do more.
+    """
     key = get_key(session, actor, key_id)
+    is_own = actor.id == str(key_id) or (actor.user_id is not None and actor.user_id == key.user_id)
+    if not is_own:
+        require_all(actor, key.scopes)
     if keys.revoke_api_key(session, actor.tenant_id, key_id, now):
         details = {"name": key.name, "prefix": key.prefix}
         log.record(session, actor, "api_key.revoked", "api_key", key_id, details, now)
