@@ -62,7 +62,10 @@ def make_key(
     expires_at: datetime | None,
     now: datetime,
 ) -> NewApiKey:
-    """A new key with some of the actor's own scopes; it belongs to the person behind the actor."""
+    """A new key with some of the actor's own scopes; it belongs to the person behind the actor.
+
+    Where nobody is, both keys are one and the same for whoever asks for a second person.
+    """
     require_scope(actor, Scope.ADMIN_KEYS)
     chosen = known_scopes(scopes)
     require_all(actor, chosen)
@@ -78,6 +81,7 @@ def make_key(
         chosen,
         now,
         user_id=actor.user_id,
+        made_with=None if actor.user_id is not None else actor.identity,
         expires_at=expires_at,
     )
     log.record(

@@ -31,7 +31,7 @@ def get_tenant(session: Session, actor: Actor) -> Tenant:
 
 
 def update_tenant(session: Session, actor: Actor, changes: TenantChanges, now: datetime) -> Tenant:
-    """Changes what `changes` names. Asking for less approval than before needs `campaign:approve`."""
+    """Changes what `changes` names; less approval than before needs `campaign:approve`."""
     require_scope(actor, Scope.ADMIN_TENANT)
     tenant = tenants.lock_tenant(session, actor.tenant_id)
     if is_looser(changes.get("approval", tenant.approval), tenant.approval):
