@@ -22,7 +22,8 @@ class Actor:
     """Somebody of one tenant, with scopes; `id` is that of the key or user, `system` otherwise.
 
     `user_id` is the person behind it: the user, or the one whom the key belongs to. `address` is
-    where the request came from.
+    where the request came from. `made_with` is the identity behind a key that belongs to nobody:
+    that of the key that made it, if one did.
     """
 
     tenant_id: UUID
@@ -33,11 +34,17 @@ class Actor:
     user_id: UUID | None = None
     address: str | None = None
     session_id: UUID | None = None
+    made_with: str | None = None
 
     @property
     def identity(self) -> str:
-        """Who this really is: one person with two keys is still one person."""
-        return f"user:{self.user_id}" if self.user_id is not None else f"{self.kind}:{self.id}"
+        """Who this really is: one person with two keys is still one person.
+
+        So is a key of nobody together with the keys that were made with it.
+        """
+        if self.user_id is not None:
+            return f"user:{self.user_id}"
+        return self.made_with or f"{self.kind}:{self.id}"
 
     @classmethod
     def system(cls, tenant_id: UUID, name: str, scopes: Iterable[str] = ()) -> Actor:

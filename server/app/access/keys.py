@@ -40,12 +40,14 @@ def create_api_key(
     now: datetime,
     *,
     user_id: UUID | None = None,
+    made_with: str | None = None,
     expires_at: datetime | None = None,
     development_secret: str | None = None,
 ) -> NewApiKey:
     """Stores the hash of a new key of 256 random bits and returns the key.
 
-    With `development_secret` the key is that, and worth something in development only. Raises
+    `made_with` is the identity of the key of nobody that asks for one more, if one does. With
+    `development_secret` the key is that, and worth something in development only. Raises
     `MailerError` for an unknown scope.
     """
     secret = development_secret or _MARK + secrets.token_urlsafe(32)
@@ -53,6 +55,7 @@ def create_api_key(
         id=uuid4(),
         tenant_id=tenant_id,
         user_id=user_id,
+        made_with=made_with,
         name=name,
         prefix=secret[:_PREFIX_LENGTH],
         key_hash=hash_key(secret),
@@ -108,6 +111,7 @@ def recognise_api_key(
             found.name,
             _scopes_of(session, found),
             user_id=found.user_id,
+            made_with=found.made_with,
         ),
         use_is_news=found.last_used_at is None or now - found.last_used_at >= _USE_NOTED_EVERY,
     )

@@ -345,8 +345,12 @@ class CampaignFiles(Protocol):
 
     `text` and `data` raise `FileFault`; `table` never raises, its faults are in its `issues`;
     `tree` raises `FileFault` for a base folder that is not there. `used_below` has the paths,
-    relative to a tree's root, that were read otherwise than through that tree.
+    relative to a tree's root, that were read otherwise than through that tree. `uploaders` has the
+    identities (`Actor.identity`) of those who uploaded what was read until now, trees included.
     """
+
+    @property
+    def uploaders(self) -> AbstractSet[str]: ...
 
     def text(self, path: str, encoding: str) -> str: ...
     def data(self, path: str) -> bytes: ...

@@ -97,6 +97,8 @@ class ApiKey(OfTenant, Base):
     user_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), index=True
     )
+    #: Of a key that belongs to nobody: who its maker is (`Actor.identity`), if that is such a key.
+    made_with: Mapped[str | None]
     name: Mapped[str]
     prefix: Mapped[str] = mapped_column(String(16))
     key_hash: Mapped[str] = mapped_column(String(64), unique=True)

@@ -87,6 +87,13 @@ class CampaignVersion(OfTenant, Base):
     edited_by: Mapped[str | None]
     #: Everybody who wrote in it (`Actor.identity`), the last one last: who may not approve it.
     author_ids: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    #: Those whose uploads the last build read: what they put there is in the letters as well.
+    uploader_ids: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+
+    @property
+    def maker_ids(self) -> list[str]:
+        """Everybody whom the letters come from: no second person for them."""
+        return [*self.author_ids, *self.uploader_ids]
 
 
 class VersionApproval(OfTenant, Base):

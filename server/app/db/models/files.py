@@ -27,6 +27,8 @@ class StoredFile(OfTenant, Base):
     media_type: Mapped[str]
     uploaded_at: Mapped[datetime]
     uploaded_by: Mapped[str]
+    #: `Actor.identity`; None of files that came before this was kept.
+    uploaded_by_id: Mapped[str | None]
 
 
 class Upload(OfTenant, Base):

@@ -76,10 +76,18 @@ def page(
 
 def below(
     session: Session, tenant_id: UUID, folder: str
-) -> Iterator[tuple[str, int, str, datetime]]:
-    """Path, size, SHA-256 and time of each file in a folder and below it, by path."""
+) -> Iterator[tuple[str, int, str, datetime, str | None]]:
+    """Path, size, SHA-256, time and uploader's identity of each file in a folder and below it, by
+    path.
+    """
     rows = session.execute(
-        select(StoredFile.path, StoredFile.size, StoredFile.sha256, StoredFile.uploaded_at)
+        select(
+            StoredFile.path,
+            StoredFile.size,
+            StoredFile.sha256,
+            StoredFile.uploaded_at,
+            StoredFile.uploaded_by_id,
+        )
         .where(*_below(tenant_id, folder))
         .order_by(StoredFile.path)
         .execution_options(yield_per=1000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from app.mailer.adapters.file_tree import DiskFileTree
@@ -26,6 +27,9 @@ MAX_BYTES = 32 * 1024 * 1024
 
 class DiskCampaignFiles:
     """`ports.CampaignFiles` for the folder that holds the campaign file; `own` is that file."""
+
+    #: What lies on a disk was uploaded by nobody.
+    uploaders: AbstractSet[str] = frozenset()
 
     def __init__(self, folder: Path, own: Path | None = None) -> None:
         self._folder = folder.resolve()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
 from app.mailer.adapters.campaign_files import MAX_BYTES, fault_of, text_of, too_many_bytes
@@ -36,6 +37,10 @@ class ConfinedCampaignFiles:
         if own is not None:
             with suppress(FileFault):
                 self._place(own)
+
+    @property
+    def uploaders(self) -> AbstractSet[str]:
+        return self._uploads.uploaders
 
     def text(self, path: str, encoding: str) -> str:
         return text_of(self.data(path), path, encoding)

@@ -17,22 +17,34 @@ _STEP = 1000
 
 
 class UploadedFiles:
-    """The files of one tenant, each asked for when it is needed."""
+    """The files of one tenant, each asked for when it is needed.
+
+    `uploaders` grows with what is read: who uploaded it (`Actor.identity`).
+    """
 
     def __init__(self, tenant_id: UUID, reading: Callable[[], Session], blobs: BlobStore) -> None:
         self._tenant_id = tenant_id
         self._reading = reading
         self._blobs = blobs
+        self.uploaders: set[str] = set()
+        #: By path and SHA-256, of all that was looked for.
+        self._uploader_of: dict[tuple[str, str], str | None] = {}
 
     def find(self, path: str) -> BlobRef | None:
         """The content of the file at exactly this path."""
         with self._reading() as session:
             file = files.at(session, self._tenant_id, path)
-        return None if file is None else BlobRef(file.sha256, file.size)
+        if file is None:
+            return None
+        self._uploader_of[path, file.sha256] = file.uploaded_by_id
+        return BlobRef(file.sha256, file.size)
 
-    def read(self, ref: BlobRef, path: str) -> bytes:
-        """The bytes. Raises `FileChanged` where the file was deleted since, `OSError` where they
-        are damaged, and `StorageFailed`."""
+    def read(self, ref: BlobRef, path: str, *, folder: str = "") -> bytes:
+        """The bytes of a file that was found. Raises `FileChanged` where it was deleted since,
+        `OSError` where they are damaged, and `StorageFailed`."""
+        full = f"{folder}/{path}" if folder else path
+        if (uploader := self._uploader_of.get((full, ref.sha256))) is not None:
+            self.uploaders.add(uploader)
         try:
             return self._blobs.get(self._tenant_id, ref)
         except BlobDamaged:
@@ -47,7 +59,9 @@ class UploadedFiles:
         found: list[FileStat] = []
         start = len(folder) + 1 if folder else 0
         with self._reading() as session:
-            for path, size, sha256, uploaded_at in files.below(session, self._tenant_id, folder):
+            rows = files.below(session, self._tenant_id, folder)
+            for path, size, sha256, uploaded_at, uploader in rows:
+                self._uploader_of[path, sha256] = uploader
                 modified = int(uploaded_at.timestamp() * 1_000_000) * 1000
                 found.append(FileStat(path[start:], size, modified, True, _identity(sha256)))
                 if progress and len(found) % _STEP == 0:
@@ -86,7 +100,8 @@ class UploadTree:
         return found
 
     def read(self, stat: FileStat) -> bytes:
-        return self._uploads.read(BlobRef(_sha256(stat.identity), stat.size), stat.path)
+        ref = BlobRef(_sha256(stat.identity), stat.size)
+        return self._uploads.read(ref, stat.path, folder=self._folder)
 
 
 def _folders_of(path: str) -> list[str]:

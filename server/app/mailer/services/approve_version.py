@@ -50,9 +50,9 @@ def approve_version(
     campaign = campaigns.lock(session, actor.tenant_id, campaign_id)
     version = built_version_of(session, actor.tenant_id, campaign_id, version_id, lock=True)
     state = move(version.workflow_state, VersionEvent.APPROVE)
-    why_not = why_not_approver(approval_rule(session, campaign), actor.identity, version.author_ids)
+    why_not = why_not_approver(approval_rule(session, campaign), actor.identity, version.maker_ids)
     if why_not is not None:
-        raise AccessDenied(why_not, "Ask somebody who wrote nothing of it.")
+        raise AccessDenied(why_not, "Ask somebody who neither wrote in it nor uploaded its files.")
     digest, count = messages_of(session, version)
     if not count:
         raise Conflict(
@@ -151,9 +151,10 @@ def require_approval(session: Session, campaign: Campaign, version: CampaignVers
             "as it is now).",
             "Somebody with the scope campaign:approve has to look at it and approve it.",
         )
-    if all(why_not_approver(rule, each.approver_id, version.author_ids) for each in found):
+    if all(why_not_approver(rule, each.approver_id, version.maker_ids) for each in found):
         raise Conflict(
-            f"Version {version.number} was approved only by people who wrote in it.",
+            f"Version {version.number} was approved only by people who wrote in it or "
+            "uploaded its files.",
             "A second person has to approve it.",
         )
 

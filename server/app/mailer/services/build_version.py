@@ -186,6 +186,8 @@ def build_version(
         version.validation_summary = dict(counts)
         version.workflow_state = move(version.workflow_state, VersionEvent.BUILD)
         version.source_columns = storable(prepared.source_columns)
+        read = (each.uploaders for each in (prepared.files, files) if each is not None)
+        version.uploader_ids = sorted(set().union(*read))
         issues.replace_for_version(session, actor.tenant_id, version_id, prepared.issues)
         coverage.replace(session, actor.tenant_id, version_id, prepared.uses)
         log.record(

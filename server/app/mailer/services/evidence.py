@@ -214,6 +214,7 @@ def _about(session: Session, version: CampaignVersion) -> dict[str, Any]:
             "edited_at": version.edited_at,
             "edited_by": version.edited_by,
             "author_ids": version.author_ids,
+            "uploader_ids": version.uploader_ids,
             "published_at": version.published_at,
             "validated_at": version.validated_at,
             "built_at": version.built_at,

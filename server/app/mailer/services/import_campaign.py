@@ -97,6 +97,9 @@ def import_campaign(
             f"The campaign {row.external_id} is in the archive.", "Take it out of there first."
         )
     secrets = move_passwords(session, actor, row, campaign, secrets, now=now, box=box)
+    # Whoever wrote what is imported anew, or replaced, is no second person for it.
+    before = versions.newest_of(session, actor.tenant_id, [row.id]).get(row.id)
+    earlier = () if before is None else before.author_ids
     version = CampaignVersion(
         campaign_id=row.id,
         mode=campaign.campaign.mode,
@@ -109,7 +112,7 @@ def import_campaign(
         is_complete=True,
         created_at=now,
         created_by=actor.name,
-        author_ids=[actor.identity],
+        author_ids=[*(each for each in earlier if each != actor.identity), actor.identity],
     )
     versions.add(session, actor.tenant_id, version)
     keep_secrets(version, secrets, box)

@@ -187,11 +187,11 @@ def unarchive_campaign(
 def _refuse_authors(session: Session, actor: Actor, campaign: Campaign) -> None:
     rule = approval_rule(session, campaign)
     for version in versions.of_campaign(session, actor.tenant_id, campaign.id):
-        if why_not_approver(rule, actor.identity, version.author_ids):
+        if why_not_approver(rule, actor.identity, version.maker_ids):
             raise AccessDenied(
-                f"You wrote in version {version.number}, which a second person has to approve, so "
-                "you cannot ask for less approval.",
-                "Ask somebody who wrote nothing of it.",
+                f"You wrote in version {version.number} or uploaded a file of it, and a second "
+                "person has to approve it, so you cannot ask for less approval.",
+                "Ask somebody who neither wrote in it nor uploaded its files.",
             )
 
 

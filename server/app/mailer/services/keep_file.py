@@ -144,10 +144,11 @@ def _put_at(
 ) -> tuple[StoredFile, BlobRef | None]:
     now = depot.clock.now()
     file = files.at(session, actor.tenant_id, upload.path, lock=True)
+    who = {"uploaded_at": now, "uploaded_by": actor.name, "uploaded_by_id": actor.identity}
     members = {"size": ref.size, "sha256": ref.sha256, "media_type": media_type}
     before: dict[str, object] | None = None
     if file is None:
-        file = StoredFile(path=upload.path, uploaded_at=now, uploaded_by=actor.name, **members)
+        file = StoredFile(path=upload.path, **members, **who)
         files.add(session, actor.tenant_id, file)
     elif not upload.replace:
         raise Conflict(
@@ -156,9 +157,8 @@ def _put_at(
         )
     else:
         before = {name: getattr(file, name) for name in members}
-        for name, value in members.items():
+        for name, value in (members | who).items():
             setattr(file, name, value)
-        file.uploaded_at, file.uploaded_by = now, actor.name
     log.record(
         session,
         actor,

@@ -165,6 +165,7 @@ def actor_of(operation: Operation) -> Actor:
         scopes=frozenset(row["scopes"]),
         user_id=UUID(row["user_id"]) if row["user_id"] else None,
         address=row["address"],
+        made_with=row.get("made_with"),
     )
 
 
@@ -176,6 +177,7 @@ def _row_of(actor: Actor) -> dict[str, Any]:
         "scopes": sorted(actor.scopes),
         "user_id": str(actor.user_id) if actor.user_id else None,
         "address": actor.address,
+        "made_with": actor.made_with,
     }
 
 

@@ -37,7 +37,8 @@ STEP = 200
 class Prepared:
     """A campaign with all its letters. `tree` and `uses` are set once the files were matched.
 
-    `source_columns` are those of the table that entries came from. `revision` is that of the
+    `files` is where all was read from, and the tree still is. `source_columns` are those of the
+    table that entries came from. `revision` is that of the
     stored version which this was made of, so that nothing else is built by it.
     """
 
@@ -45,6 +46,7 @@ class Prepared:
     compiled: CompiledCampaign
     letters: list[Letter] = field(default_factory=list)
     issues: list[Issue] = field(default_factory=list)
+    files: CampaignFiles | None = None
     tree: FileTree | None = None
     uses: list[FileUse] = field(default_factory=list)
     source_columns: list[str] | None = None
@@ -127,7 +129,7 @@ def prepare(
     found = check_campaign(campaign, time_zones=zones)
     compiled = compile_campaign(campaign, _texts(campaign, files, found))
     issues = [*compiled.judge(found), *compiled.issues]
-    prepared = Prepared(campaign, compiled, issues=issues)
+    prepared = Prepared(campaign, compiled, issues=issues, files=files)
 
     entries = list(_counted(_entries(prepared, files), "Reading recipients", progress))
     check_ids(entries)

@@ -71,7 +71,7 @@ def view_versions(
     views = []
     for version in shown:
         approval = live.get(version.id)
-        if approval and why_not_approver(rule, approval.approver_id, version.author_ids):
+        if approval and why_not_approver(rule, approval.approver_id, version.maker_ids):
             approval = None
         locked_by = None
         if is_locked(version, now) and version.locked_by_user_id is not None:
@@ -99,7 +99,7 @@ def _actions(
     if version.built_at is None:
         # Cut off while it was built anew: there is nothing to say yes to.
         found -= {_E.APPROVE, _E.QUEUE}
-    if why_not_approver(rule, actor.identity, version.author_ids):
+    if why_not_approver(rule, actor.identity, version.maker_ids):
         found -= {_E.APPROVE}
     if version.mode == "draft" or (rule is not Approval.NONE and approval is None):
         found -= {_E.QUEUE}

@@ -96,6 +96,32 @@ def test_nobody_makes_a_key_mightier_than_himself(api: Api) -> None:
     assert make_key(clerk, "campaign:read")["scopes"] == ["campaign:read"]
 
 
+def test_nobody_ends_a_key_mightier_than_himself(api: Api) -> None:
+    mighty = make_key(api.acme, "*")
+    equal = make_key(api.acme, "campaign:read")
+    own = make_key(api.acme, "admin:api-keys", "campaign:read")
+    clerk = visitor(api, **{"X-API-Key": own["api_key"]})
+    refused = clerk.post(f"{KEYS}/{mighty['id']}/revoke")
+    assert refused.status_code == 403
+    assert "lacks *" in refused.json()["detail"]
+    assert scopes_of(api, mighty) == ["*"]
+    assert clerk.post(f"{KEYS}/{equal['id']}/revoke").status_code == 200
+    assert clerk.post(f"{KEYS}/{own['id']}/revoke").status_code == 200
+    assert scopes_of(api, own) == 401
+
+
+def test_a_person_ends_a_key_of_his_own_whatever_it_may(api: Api) -> None:
+    add_person(api, "boss@example.org")
+    add_person(api, scopes=["admin:api-keys", "campaign:*"])
+    ada = bearer(api)
+    family = make_key(ada, "campaign:*")
+    (role,) = [
+        each for each in api.acme.get(ROLES).json()["items"] if each["name"] == "of ada@example.org"
+    ]
+    api.acme.patch(f"{ROLES}/{role['id']}", json={"scopes": ["admin:api-keys"]})
+    assert ada.post(f"{KEYS}/{family['id']}/revoke").status_code == 200
+
+
 def test_a_persons_key_does_what_the_person_may_do_now(api: Api) -> None:
     add_person(api, "boss@example.org")
     ada = str(add_person(api, scopes=["campaign:*", "admin:api-keys"]))

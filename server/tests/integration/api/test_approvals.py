@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from app.access.keys import recognise_api_key
 from app.db.models import Tenant
 from app.mailer.domain.delivery.approval import Approval
+from app.mailer.services.operations import Kind, actor_of, start_operation
 from tests.integration.api.conftest import Api
-from tests.integration.api.drafts import Draft, begin, built, person
+from tests.integration.api.drafts import Draft, begin, built, person, take
 from tests.integration.api.letters import V1
+from tests.integration.api.uploading import upload
 from tests.integration.services.pipeline.desk import document, entry
 
 SEND: dict[str, Any] = {
@@ -158,6 +161,103 @@ def test_an_author_asks_for_less_where_no_second_person_has_to(draft: Draft) -> 
     url = f"{V1}/campaigns/{draft.campaign_id}"
     draft.client.patch(url, json={"approval": "required"})
     assert draft.client.patch(url, json={"approval": "none"}).json()["approval"] == "none"
+
+
+def test_whoever_wrote_it_is_an_author_of_what_is_imported_anew(api: Api, draft: Draft) -> None:
+    ask_for(api, Approval.TWO_PERSON)
+    bob = person(api, "bob")
+    after = built(api, take(bob, **SEND))
+    assert after.campaign_id == draft.campaign_id
+    assert "approve" not in after.by(draft.client).get()["allowed_actions"]
+    after.by(draft.client).post("approve", None, 403)
+    after.post("approve", None, 403)
+    after.by(person(api, "eve")).post("approve")
+
+
+@pytest.mark.parametrize(
+    "path", ["people.csv", "letter.txt", "logo.gif", "papers/e0.pdf", "papers/more.txt"]
+)
+def test_whoever_uploaded_what_is_in_the_letters_is_no_second_person(api: Api, path: str) -> None:
+    ask_for(api, Approval.TWO_PERSON)
+    ada, bob, eve = person(api, "ada"), person(api, "bob"), person(api, "eve")
+    files = {
+        "people.csv": b"id;to\ne0;p0@example.org\n",
+        "letter.txt": b"Good day.",
+        "logo.gif": b"GIF89a\1\0\1\0\0\0\0;",
+        "papers/e0.pdf": b"%PDF-1.7",
+        "papers/more.txt": b"nobody takes it",
+    }
+    for name, data in files.items():
+        upload(ada, name, data)
+    # The same file elsewhere is no part of it.
+    upload(eve, "other/e0.pdf", files["papers/e0.pdf"])
+    draft = begin(ada)
+    draft.autosave(
+        document(
+            campaign={"id": "cards", "name": "Cards", "mode": "send"},
+            template={
+                "subject": "Your card",
+                "text": {"path": "letter.txt"},
+                "html": '<img src="cid:logo">',
+                "inline_images": [{"cid": "logo", "path": "logo.gif"}],
+            },
+            attachments={
+                "base_path": "papers",
+                "global": [{"file_filter": "*.pdf"}],
+            },
+            entries={"source": {"path": "people.csv", "mapping": {"id": "id", "to": "to"}}},
+            server={"smtp": {"host": "localhost"}},
+        )
+    )
+    upload(bob, path, files[path] + b"\n", replace="true")
+    built(api, draft)
+    in_it = path != "papers/more.txt"
+    assert ("approve" in draft.by(bob).get()["allowed_actions"]) is not in_it
+    refused = draft.by(bob).post("approve", None, 403 if in_it else 200)
+    assert ("uploaded" in str(refused)) is in_it
+    draft.by(eve).post("approve")
+    assert queue(draft)["queued"] == 1
+
+
+def test_a_new_build_forgets_who_uploaded_for_the_last_one(api: Api) -> None:
+    ask_for(api, Approval.TWO_PERSON)
+    ada, bob, eve = person(api, "ada"), person(api, "bob"), person(api, "eve")
+    upload(bob, "letter.txt", b"Good day.")
+    draft = begin(ada)
+    draft.autosave(document(**SEND, template={"subject": "x", "text": {"path": "letter.txt"}}))
+    built(api, draft)
+    draft.by(bob).post("approve", None, 403)
+    rule = f"{V1}/campaigns/{draft.campaign_id}"
+    assert bob.patch(rule, json={"approval": "two_person"}).status_code == 200
+    assert bob.patch(rule, json={"approval": "none"}).status_code == 403
+    upload(eve, "letter.txt", b"Good evening.", replace="true")
+    built(api, draft)
+    draft.by(eve).post("approve", None, 403)
+    draft.by(bob).post("approve")
+
+
+def test_a_key_of_nobody_is_no_second_person_for_the_one_that_made_it(api: Api) -> None:
+    ask_for(api, Approval.TWO_PERSON)
+    draft = begin(api.acme)
+    draft.autosave(document(**SEND))
+    built(api, draft)
+    key = api.acme
+    for _ in range(2):
+        made = key.post("/api/v1/admin/api-keys", json={"name": "k", "scopes": ["*"]})
+        key = api.client("campaign:read")
+        key.headers["X-API-Key"] = made.json()["api_key"]
+        assert "approve" not in draft.by(key).get()["allowed_actions"]
+        draft.by(key).post("approve", None, 403)
+    # One that the operator made is somebody else.
+    draft.by(api.client("*")).post("approve")
+
+
+def test_a_worker_works_for_the_key_behind_the_key(api: Api) -> None:
+    made = api.acme.post("/api/v1/admin/api-keys", json={"name": "k", "scopes": ["*"]}).json()
+    with api.program.sessions() as session:
+        actor = recognise_api_key(session, made["api_key"], api.program.clock.now()).actor
+        row = start_operation(session, actor, Kind.IMPORT, now=api.program.clock.now())
+        assert actor_of(row).identity == actor.identity != f"api_key:{actor.id}"
 
 
 def test_approving_needs_its_scope(api: Api, draft: Draft) -> None:

@@ -54,6 +54,18 @@ def test_members_have_its_roles_at_once(api: Api) -> None:
     assert client.get(USERS).status_code == 403
 
 
+def test_nobody_renames_a_group_that_gives_more_than_he_holds(api: Api) -> None:
+    path = make_group(api)
+    role = make_role(api.acme, "senders", "campaign:send")
+    clerk = api.client("admin:users")
+    assert clerk.patch(path, json={"name": "Mine"}).status_code == 200
+    api.acme.put(f"{path}/roles", json={"role_ids": [role]})
+    refused = clerk.patch(path, json={"name": "Interns"})
+    assert refused.status_code == 403
+    assert "campaign:send" in refused.json()["detail"]
+    assert api.acme.get(path).json()["name"] == "Mine"
+
+
 def test_a_name_has_one_group(api: Api) -> None:
     make_group(api, "Office")
     path = make_group(api, "Board")

@@ -56,6 +56,20 @@ def test_a_faulty_change_changes_nothing(api: Api, body: dict[str, object]) -> N
     assert api.acme.get(TENANT).json() == before
 
 
+def test_asking_for_less_approval_needs_the_scope_to_approve(api: Api) -> None:
+    office = api.client("admin:tenant", "campaign:send")
+    for rule in ("required", "two_person", "two_person"):
+        assert office.patch(TENANT, json={"approval": rule}).status_code == 200
+    for rule in ("none", "required"):
+        refused = office.patch(TENANT, json={"approval": rule, "name": "Other"})
+        assert refused.status_code == 403
+        assert "campaign:approve" in refused.json()["detail"]
+    kept = office.patch(TENANT, json={"quota_bytes": 5}).json()
+    assert (kept["approval"], kept["name"]) == ("two_person", "Acme")
+    approver = api.client("admin:tenant", "campaign:approve")
+    assert approver.patch(TENANT, json={"approval": "none"}).json()["approval"] == "none"
+
+
 def test_it_needs_its_scope(api: Api) -> None:
     clerk = api.client("admin:users", "admin:api-keys", "campaign:*")
     assert clerk.get(TENANT).status_code == 403

@@ -100,6 +100,24 @@ def test_a_secret_cannot_be_moved_to_where_it_would_show(api: Api) -> None:
     assert password(api, draft) == "geheim-1"
 
 
+@pytest.mark.parametrize("other", ["changed", "declared again"])
+def test_a_secret_does_not_outlive_the_type_of_its_field(api: Api, other: str) -> None:
+    draft = begin(api.acme)
+    entries = [entry(values={"pin": "geheim-1"}, to=["${local::pin}"])]
+    draft.autosave(document(fields=[PIN], entries={"inline": entries}))
+    shown = draft.get()["config"]
+    number = {**PIN, "type": "integer"}
+    shown["fields"] = [number] if other == "changed" else [PIN, number]
+    draft.put(shown)
+    assert "pin" not in draft.get()["config"]["entries"]["inline"][0]["values"]
+    for section in ("fields", "recipients", "all"):
+        assert "geheim-1" not in str(draft.post("validate-partial", {"section": section}))
+    # Going back does not bring it back.
+    shown["fields"] = [PIN]
+    draft.put(shown)
+    assert "pin" not in draft.get()["config"]["entries"]["inline"][0]["values"]
+
+
 def test_secrets_go_with_their_entries(api: Api) -> None:
     draft = begin(api.acme)
     entries = [entry(number, values={"pin": f"pin-{number}"}) for number in range(3)]

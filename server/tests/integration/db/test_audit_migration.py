@@ -90,7 +90,7 @@ def test_a_step_that_was_broken_off_can_be_taken_again(
     database_url: str, old: tuple[Engine, UUID, UUID]
 ) -> None:
     engine, long, short = old
-    migrations.upgrade(database_url)
+    migrations.upgrade(database_url, "0006")
     with engine.begin() as connection:
         connection.execute(update(ENTRIES).where(ENTRIES.c.sequence > 1_500).values(hash=""))
         connection.execute(update(AuditCounter).values(hash=""))

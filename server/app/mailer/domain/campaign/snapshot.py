@@ -73,11 +73,13 @@ def resealed(
     `stored` is what the editor was shown, with its `secrets`. A reference in `raw` keeps the secret
     that it names, also where entries or fields moved meanwhile; anything else is a new secret. A
     reference goes nowhere but to its like: the password of a server stays in its place, and is
-    forgotten where the server is another one; the value of a field stays that field's.
+    forgotten where the server is another one; the value of a field stays that field's, and is
+    forgotten where the field is no secret any more, for checks and letters show what is none.
     """
     config = deepcopy(dict(raw))
     kept: dict[str, Any] = {}
     places = {place.steps: place for place in (*_secret_places(config), *_marked(config))}
+    hidden = {place.steps for place in _secret_places(config, certain=True)}
     shown = {place.mark: place for place in _marked(stored)}
     for place in places.values():
         value = place.holder.get(place.key)
@@ -88,7 +90,11 @@ def resealed(
             place.holder[place.key] = place.mark
             continue
         source = shown.get(value)
-        if source is None or not _may_stand(source, stored, place, config):
+        if (
+            source is None
+            or place.steps not in hidden
+            or not _may_stand(source, stored, place, config)
+        ):
             del place.holder[place.key]
             continue
         if source.pointer in secrets:
@@ -132,8 +138,12 @@ def _paths(config: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
 # ---------------------------------------------------------------- places, whatever the shape
 
 
-def _secret_places(config: Mapping[str, Any]) -> Iterator[_Place]:
-    """Every place that may hold a secret."""
+def _secret_places(config: Mapping[str, Any], *, certain: bool = False) -> Iterator[_Place]:
+    """Every place that may hold a secret.
+
+    With `certain`, values of a name that is declared twice, once as something else, are left out:
+    a check would show them.
+    """
     server = _object(config.get("server"))
     for name in _SERVERS:
         if found := _object(server.get(name)):
@@ -142,15 +152,17 @@ def _secret_places(config: Mapping[str, Any]) -> Iterator[_Place]:
     password = zip_.get("password")
     if not (isinstance(password, str) and _ONE_PLACEHOLDER.fullmatch(password)):
         yield _Place(zip_, "password", ("attachments", "zip", "password"))
-    names = set()
-    for number, field in enumerate(_list(config.get("fields"))):
+    names: dict[bool, set[str]] = {True: set(), False: set()}
+    for number, field in enumerate(map(_object, _list(config.get("fields")))):
         # However somebody is about to spell it.
-        if str(_object(field).get("type")).strip().lower() == "secret":
+        is_secret = str(field.get("type")).strip().lower() == "secret"
+        if is_secret:
             yield _Place(field, "default", ("fields", number, "default"))
-            if isinstance(field.get("name"), str):
-                names.add(field["name"])
-    for holder, steps in _value_holders(config) if names else ():
-        for name in names & holder.keys():
+        if isinstance(field.get("name"), str):
+            names[is_secret].add(field["name"])
+    secret = names[True] - names[False] if certain else names[True]
+    for holder, steps in _value_holders(config) if secret else ():
+        for name in secret & holder.keys():
             yield _Place(holder, name, (*steps, name))
 
 

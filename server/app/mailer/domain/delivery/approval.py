@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Approval(StrEnum):
-    """`two_person`: the approver is none of the version's authors."""
+    """`two_person`: the approver is none of those whom the version's letters come from."""
 
     NONE = "none"
     REQUIRED = "required"
@@ -42,8 +42,11 @@ def messages_digest(messages: Iterable[tuple[str, str]]) -> tuple[str, int]:
     return digest.hexdigest(), count
 
 
-def why_not_approver(rule: Approval, approver: str, authors: Collection[str]) -> str | None:
+def why_not_approver(rule: Approval, approver: str, makers: Collection[str]) -> str | None:
     """Why this person's yes does not count, or None where it does; both by `Actor.identity`."""
-    if rule is Approval.TWO_PERSON and approver in authors:
-        return "A second person has to approve this: you wrote in it yourself."
+    if rule is Approval.TWO_PERSON and approver in makers:
+        return (
+            "A second person has to approve this: you wrote in it, or uploaded a file of it, "
+            "yourself."
+        )
     return None

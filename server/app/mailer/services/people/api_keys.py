@@ -62,7 +62,10 @@ def make_key(
     expires_at: datetime | None,
     now: datetime,
 ) -> NewApiKey:
-    """A new key with some of the actor's own scopes; it belongs to the person behind the actor."""
+    """A new key with some of the actor's own scopes; it belongs to the person behind the actor.
+
+    Where nobody is, both keys are one and the same for whoever asks for a second person.
+    """
     require_scope(actor, Scope.ADMIN_KEYS)
     chosen = known_scopes(scopes)
     require_all(actor, chosen)
@@ -78,6 +81,7 @@ def make_key(
         chosen,
         now,
         user_id=actor.user_id,
+        made_with=None if actor.user_id is not None else actor.identity,
         expires_at=expires_at,
     )
     log.record(
@@ -94,8 +98,14 @@ def make_key(
 
 
 def revoke_key(session: Session, actor: Actor, key_id: UUID, now: datetime) -> ApiKey:
-    """Ends a key for good; one that was revoked before stays as it was."""
+    """Ends a key for good; one that was revoked before stays as it was.
+
+    Another's key only where the actor holds all that it may: nobody stops who may do more.
+    """
     key = get_key(session, actor, key_id)
+    is_own = actor.id == str(key_id) or (actor.user_id is not None and actor.user_id == key.user_id)
+    if not is_own:
+        require_all(actor, key.scopes)
     if keys.revoke_api_key(session, actor.tenant_id, key_id, now):
         details = {"name": key.name, "prefix": key.prefix}
         log.record(session, actor, "api_key.revoked", "api_key", key_id, details, now)

@@ -70,7 +70,7 @@ def update_group(
 ) -> Team:
     """Changes what `changes` names."""
     with administering(session, actor):
-        team = _team(session, actor, group_id)
+        team = _team_under(session, actor, group_id)
         old, name = team.group.name, changes.get("name", team.group.name)
         if name != old:
             _refuse_taken(session, actor, name)

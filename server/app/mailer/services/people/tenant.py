@@ -12,7 +12,7 @@ from app.access.scopes import Scope
 from app.audit import log
 from app.db.models import Tenant
 from app.db.repositories.access import tenants
-from app.mailer.domain.delivery.approval import Approval
+from app.mailer.domain.delivery.approval import Approval, is_looser
 
 
 class TenantChanges(TypedDict, total=False):
@@ -31,9 +31,11 @@ def get_tenant(session: Session, actor: Actor) -> Tenant:
 
 
 def update_tenant(session: Session, actor: Actor, changes: TenantChanges, now: datetime) -> Tenant:
-    """Changes what `changes` names."""
+    """Changes what `changes` names; less approval than before needs `campaign:approve`."""
     require_scope(actor, Scope.ADMIN_TENANT)
     tenant = tenants.lock_tenant(session, actor.tenant_id)
+    if is_looser(changes.get("approval", tenant.approval), tenant.approval):
+        require_scope(actor, Scope.CAMPAIGN_APPROVE)
     before = _told(tenant)
     for name, value in changes.items():
         setattr(tenant, name, value)

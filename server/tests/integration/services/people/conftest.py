@@ -170,7 +170,7 @@ def office(database_url: str) -> Iterator[Office]:
         groups.set_members(session, maker, team.group.id, [bob.id], NOW)
         groups.set_roles(session, maker, team.group.id, [role.id], NOW)
         users.set_roles(session, maker, bob.id, [role.id], NOW)
-        key = api_keys.make_key(session, maker, "key", ["campaign:read"], None, NOW)
+        key = api_keys.make_key(session, maker, "key", [Scope.ADMIN_KEYS], None, NOW)
         opened = open_session(
             session, bob, NOW, TERMS, is_cookie=False, address=None, user_agent=None
         )

@@ -257,8 +257,27 @@ def test_secrets_follow_fields_and_entries_that_move() -> None:
     }
 
 
-def test_a_field_that_is_no_secret_any_more_keeps_its_values_sealed() -> None:
-    raw = {"fields": [SECRET_FIELD], "global_values": {"pin": "X7"}}
+@pytest.mark.parametrize("kind", ["string", "integer", "secrets", "", None, ["secret"]])
+@pytest.mark.parametrize("how", ["changed", "declared again", "declared before"])
+def test_a_field_that_is_no_secret_any_more_loses_its_values(kind: Any, how: str) -> None:
+    raw = {
+        "fields": [SECRET_FIELD],
+        "global_values": {"pin": "X7"},
+        "entries": {"inline": [{"values": {"pin": "X8"}}]},
+    }
     config, secrets = without_secrets(raw)
-    edit = {**config, "fields": [{"name": "pin", "type": "string"}]}
-    assert resealed(edit, config, secrets) == (edit, {"/global_values/pin": "X7"})
+    other = {"name": "pin", "type": kind}
+    fields = {
+        "changed": [other],
+        "declared again": [SECRET_FIELD, other],
+        "declared before": [other, SECRET_FIELD],
+    }[how]
+    edit = {**config, "fields": fields}
+    without = {"global_values": {}, "entries": {"inline": [{"values": {}}]}}
+    assert resealed(edit, config, secrets) == ({**without, "fields": fields}, {})
+
+
+def test_the_default_of_a_field_that_is_no_secret_any_more_is_lost() -> None:
+    config, secrets = without_secrets({"fields": [{**SECRET_FIELD, "default": "X7"}]})
+    edit = {"fields": [{**config["fields"][0], "type": "string"}]}
+    assert resealed(edit, config, secrets) == ({"fields": [{"name": "pin", "type": "string"}]}, {})
