@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from typing import Any, Never
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 from starlette.types import Message
@@ -15,6 +15,8 @@ from tests.integration.api.conftest import Api
 from tests.integration.services.pipeline.desk import document
 
 V1 = "/api/v1"
+#: The same for every process that collects these tests.
+_ID = UUID(int=1)
 JSON = {"Content-Type": "application/json"}
 KB = 2**10
 
@@ -50,9 +52,9 @@ def test_only_a_campaign_may_be_large(api: Api) -> None:
     ("method", "path"),
     [
         ("POST", "/campaigns"),
-        ("PUT", f"/campaigns/{uuid4()}/versions/{uuid4()}"),
-        ("POST", f"/campaigns/{uuid4()}/versions/{uuid4()}/autosave"),
-        ("PATCH", f"/files/uploads/{uuid4()}"),
+        ("PUT", f"/campaigns/{_ID}/versions/{_ID}"),
+        ("POST", f"/campaigns/{_ID}/versions/{_ID}/autosave"),
+        ("PATCH", f"/files/uploads/{_ID}"),
         ("POST", "/admin/users"),
     ],
 )
