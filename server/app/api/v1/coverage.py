@@ -35,7 +35,7 @@ def list_coverage_people(
     ] = False,
     path: Annotated[
         str | None,
-        Query(min_length=1, max_length=4096, description="Only those who get this file"),
+        Query(min_length=1, max_length=2000, description="Only those who get this file"),
     ] = None,
     sort: Literal["position", "-position", "entry_id", "-entry_id"] = "position",
 ) -> Any:
