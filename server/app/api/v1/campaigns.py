@@ -70,8 +70,7 @@ def list_campaigns(
     filters = CampaignFilter(archived, search, workflow_state)
     with program.reading() as session:
         found = page_campaigns(session, actor, filters, order=order, after=after, limit=page.limit)
-        newest = newest_versions(session, actor, found.rows)
-        built = newest_versions(session, actor, found.rows, built=True)
+        newest, built = newest_versions(session, actor, found.rows)
     return page_of(
         found, sort, lambda each: CampaignOut.of(each, newest.get(each.id), built.get(each.id))
     )
@@ -187,9 +186,8 @@ def unarchive_campaign(campaign_id: UUID, actor: CurrentActor, program: ProgramD
 
 
 def _shown(session: Session, actor: Actor, campaign: Campaign) -> CampaignOut:
-    newest = newest_versions(session, actor, [campaign]).get(campaign.id)
-    built = newest_versions(session, actor, [campaign], built=True).get(campaign.id)
-    return CampaignOut.of(campaign, newest, built)
+    newest, built = newest_versions(session, actor, [campaign])
+    return CampaignOut.of(campaign, newest.get(campaign.id), built.get(campaign.id))
 
 
 def _made(
@@ -203,6 +201,6 @@ def _made(
     view = view_version(session, actor, version, program.clock.now())
     response.headers["Location"] = f"{PATH}/{campaign.id}"
     response.headers["ETag"] = etag_of(version)
-    built = newest_versions(session, actor, [campaign], built=True).get(campaign.id)
-    shown = CampaignOut.of(campaign, version, built)
+    _newest, built = newest_versions(session, actor, [campaign])
+    shown = CampaignOut.of(campaign, version, built.get(campaign.id))
     return CampaignMade(campaign=shown, version=VersionOut.of(view))

@@ -43,7 +43,11 @@ def get_campaign(session: Session, actor: Actor, campaign_id: UUID) -> Campaign:
 
 
 def newest_versions(
-    session: Session, actor: Actor, shown: Sequence[Campaign], *, built: bool = False
-) -> dict[UUID, CampaignVersion]:
-    """The newest (built) version of each, without its content, by campaign."""
-    return versions.newest_of(session, actor.tenant_id, [each.id for each in shown], built=built)
+    session: Session, actor: Actor, shown: Sequence[Campaign]
+) -> tuple[dict[UUID, CampaignVersion], dict[UUID, CampaignVersion]]:
+    """The newest version of each, and the newest that is built, without content, by campaign."""
+    newest = versions.newest_of(session, actor.tenant_id, [each.id for each in shown])
+    built = {key: each for key, each in newest.items() if each.built_at is not None}
+    if drafts := newest.keys() - built.keys():
+        built |= versions.newest_of(session, actor.tenant_id, drafts, built=True)
+    return newest, built
