@@ -21,8 +21,6 @@ from typing import Any
 import orjson
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.types import Message, Receive
 
 from app.api.access import current_actor
@@ -31,6 +29,7 @@ from app.api.state import get_program
 from app.bootstrap.program import Program
 from app.db.repositories import idempotency
 from app.db.repositories.idempotency import Kept, Place
+from app.db.session import DATABASE_AWAY, what_is_away
 from app.mailer.domain.errors import ConfigurationError
 from app.mailer.domain.sealed import sealed_place
 
@@ -185,9 +184,9 @@ async def _keep(
             }
         )
         await run_in_threadpool(_store, program, place, reserved_at, digest, answer)
-    except (DBAPIError, NoConnection) as error:
+    except DATABASE_AWAY as error:
         # What was asked for is done, and its answer goes out; only a repetition learns nothing.
-        _log.warning("An answer could not be kept: %s", getattr(error, "orig", error))
+        _log.warning("An answer could not be kept: %s", what_is_away(error))
 
 
 async def _told(request: Request, error: Exception) -> Response | None:

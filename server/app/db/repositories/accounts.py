@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, undefer
 
 from app.db.base import dump_document
 from app.db.keyset import Order, Slice, Sortable, fetch
+from app.db.locking import locked
 from app.db.models import Campaign, CampaignVersion, MailAccount, WorkflowState
 from app.mailer.domain.errors import Conflict, NotFound
 from app.mailer.domain.storable import clean_text
@@ -37,7 +38,7 @@ def get(session: Session, tenant_id: UUID, account_id: UUID, *, lock: bool = Fal
         .options(*_PASSWORDS)
     )
     if lock:
-        query = query.with_for_update().execution_options(populate_existing=True)
+        query = locked(query)
     account = session.scalar(query)
     if account is None:
         raise NotFound(f"There is no mail account {account_id}.", "The list shows those there are.")
@@ -68,7 +69,7 @@ def brought_by(
         .limit(1)
     )
     if lock:
-        query = query.with_for_update().execution_options(populate_existing=True)
+        query = locked(query)
     return session.scalar(query)
 
 

@@ -9,12 +9,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Subquery, and_, case, exists, func, or_, select
+from sqlalchemy import Subquery, and_, case, exists, func, or_, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from app.db.keyset import Order, Slice, Sortable, fetch
+from app.db.locking import locked
 from app.db.models import Campaign, CampaignVersion, Job, WorkflowState
 from app.mailer.domain.delivery.job import SendStatus
 from app.mailer.domain.errors import Conflict, NotFound
@@ -53,18 +54,13 @@ def find_by_external_id(
     query = select(Campaign).where(
         Campaign.tenant_id == tenant_id, Campaign.external_id == external_id
     )
-    return session.scalar(_locking(query) if lock else query)
-
-
-def _locking(query: Select[Campaign]) -> Select[Campaign]:
-    # What was read before the lock may have changed while it was waited for.
-    return query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return session.scalar(locked(query, key_share=True) if lock else query)
 
 
 def get(session: Session, tenant_id: UUID, campaign_id: UUID, *, lock: bool = False) -> Campaign:
     """The campaign; `NotFound` where the tenant has none of this id, or (with `lock`) no more."""
     query = select(Campaign).where(Campaign.tenant_id == tenant_id, Campaign.id == campaign_id)
-    campaign = session.scalar(_locking(query) if lock else query)
+    campaign = session.scalar(locked(query, key_share=True) if lock else query)
     if campaign is None:
         raise NotFound(
             f"There is no campaign {campaign_id}.", "Take an id from the list of campaigns."

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, case, exists, literal, select, updat
 from sqlalchemy.orm import Session
 
 from app.db.models import Job, JobIssue
-from app.db.repositories.delivery import moved
+from app.db.repositories.delivery import lock_in_order, moved
 from app.db.repositories.queueing import Gate, sent_elsewhere
 from app.mailer.domain.delivery.job import Event, sources_of, target_of
 from app.mailer.domain.delivery.review import Standing
@@ -70,12 +70,7 @@ def move(
     found: set[UUID] = set()
     job_ids = sorted(job_ids)
     for start in range(0, len(job_ids), _CHUNK):
-        session.scalars(
-            select(Job.id)
-            .where(Job.tenant_id == tenant_id, Job.id.in_(job_ids[start : start + _CHUNK]))
-            .order_by(Job.id)
-            .with_for_update()
-        ).all()
+        lock_in_order(session, tenant_id, job_ids[start : start + _CHUNK])
         found |= set(
             session.scalars(
                 update(Job)

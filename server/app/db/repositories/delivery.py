@@ -6,6 +6,7 @@ is one job at a time (`attempts`).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -214,6 +215,16 @@ def _claimed(row: Any) -> Claimed:
         attempt_count=row.attempt_count,
         to_display=row.to_display,
     )
+
+
+def lock_in_order(session: Session, tenant_id: UUID, job_ids: Collection[UUID]) -> None:
+    """Lock some jobs as everybody locks several, so that nobody waits in a circle."""
+    session.scalars(
+        select(Job.id)
+        .where(Job.tenant_id == tenant_id, Job.id.in_(job_ids))
+        .order_by(Job.id)
+        .with_for_update()
+    ).all()
 
 
 def moved(result: Any) -> int:

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from app.db.keyset import Order, Slice, Sortable, fetch
+from app.db.locking import locked
 from app.db.models import StoredFile, Upload
 from app.mailer.domain.errors import NotFound
 
@@ -53,7 +54,7 @@ def at(session: Session, tenant_id: UUID, path: str, *, lock: bool = False) -> S
     """The file at exactly this path; with `lock` nobody deletes it before the commit."""
     query = select(StoredFile).where(StoredFile.tenant_id == tenant_id, StoredFile.path == path)
     if lock:
-        query = query.with_for_update().execution_options(populate_existing=True)
+        query = locked(query)
     return session.scalar(query)
 
 

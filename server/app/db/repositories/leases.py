@@ -11,7 +11,7 @@ from sqlalchemy import and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.db.models import AttemptOutcome, Job, SendAttempt
-from app.db.repositories.delivery import Claimed, moved
+from app.db.repositories.delivery import Claimed, lock_in_order, moved
 from app.mailer.domain.delivery.job import Event, sources_of, target_of
 
 LOST = "The sender stopped before the server's answer was known."
@@ -21,12 +21,7 @@ _CHUNK = 500
 
 def release(session: Session, tenant_id: UUID, claimed: Sequence[Claimed], worker: str) -> int:
     """Give back claimed jobs that were not attempted, where they are still this worker's."""
-    session.scalars(
-        select(Job.id)
-        .where(Job.tenant_id == tenant_id, Job.id.in_([job.id for job in claimed]))
-        .order_by(Job.id)
-        .with_for_update()
-    ).all()
+    lock_in_order(session, tenant_id, [job.id for job in claimed])
     return moved(
         session.execute(
             update(Job)

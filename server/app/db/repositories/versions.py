@@ -1,4 +1,7 @@
-"""Queries about the versions of a campaign."""
+"""Queries about the versions of a campaign.
+
+Whoever locks a version and its campaign, or its jobs: the campaign first, the jobs last.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, undefer
 
 from app.db.keyset import Order, Slice, Sortable, fetch
+from app.db.locking import locked
 from app.db.models import CampaignVersion
 from app.db.repositories import campaigns
 from app.mailer.domain.errors import Conflict, NotFound
@@ -58,7 +62,7 @@ def get(
 ) -> CampaignVersion:
     """The version with its config; with `lock` nobody else can change it until the commit."""
     query = _with_content(tenant_id).where(CampaignVersion.id == version_id)
-    version = session.scalar(_locking(query) if lock else query)
+    version = session.scalar(locked(query) if lock else query)
     if version is None:
         raise NotFound(
             f"There is no version {version_id}.",
@@ -105,7 +109,7 @@ def find(
     query = _with_content(tenant_id) if content else _without_content(tenant_id)
     query = query.where(CampaignVersion.campaign_id == campaign_id)
     if lock:
-        query = _locking(query)
+        query = locked(query)
     if version_id is not None:
         return session.scalar(query.where(CampaignVersion.id == version_id))
     built_first = (CampaignVersion.built_at.is_(None), CampaignVersion.number.desc())
@@ -143,19 +147,12 @@ def of_campaign(
 
     With `lock` nobody else can change any of them until the commit.
     """
-    query = (
-        _without_content(tenant_id)
-        .where(CampaignVersion.campaign_id == campaign_id)
-        .order_by(CampaignVersion.number.desc())
-    )
-    if lock:
-        # In the order in which everybody locks several.
-        session.scalars(
-            _locking(_without_content(tenant_id))
-            .where(CampaignVersion.campaign_id == campaign_id)
-            .order_by(CampaignVersion.id)
-        ).all()
-    return session.scalars(query).all()
+    query = _without_content(tenant_id).where(CampaignVersion.campaign_id == campaign_id)
+    if not lock:
+        return session.scalars(query.order_by(CampaignVersion.number.desc())).all()
+    # In the order in which everybody locks several.
+    found = session.scalars(locked(query).order_by(CampaignVersion.id))
+    return sorted(found, key=lambda version: version.number, reverse=True)
 
 
 def page(
@@ -223,11 +220,6 @@ def newest_unbuilt_number(session: Session, tenant_id: UUID, campaign_id: UUID) 
         )
         or 0
     )
-
-
-def _locking(query: Select[CampaignVersion]) -> Select[CampaignVersion]:
-    """Whoever locks a version and its campaign, or its jobs: the campaign first, the jobs last."""
-    return query.with_for_update().execution_options(populate_existing=True)
 
 
 def _without_content(tenant_id: UUID) -> Select[CampaignVersion]:

@@ -206,6 +206,12 @@ def _version(letters: Letters) -> Any:
     return letters.get(f"versions/{letters.version_id}")
 
 
+def _build_asked_for(letters: Letters) -> str:
+    """The operation, which nobody works on yet."""
+    answer = letters.api.acme.post(f"{V1}/campaigns/versions/{letters.version_id}/build")
+    return str(answer.json()["id"])
+
+
 def _built_again(
     letters: Letters, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]
 ) -> None:
@@ -246,8 +252,7 @@ def test_a_build_that_is_cancelled_leaves_no_version_that_says_it_is_built(
     letters: Letters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = letters.api
-    url = f"{V1}/campaigns/versions/{letters.version_id}/build"
-    operation = api.acme.post(url).json()["id"]
+    operation = _build_asked_for(letters)
     monkeypatch.setattr(
         building,
         "failpoint",
@@ -263,8 +268,7 @@ def test_a_worker_outlives_a_campaign_that_is_deleted(
     letters: Letters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = letters.api
-    url = f"{V1}/campaigns/versions/{letters.version_id}/build"
-    operation = api.acme.post(url).json()["id"]
+    operation = _build_asked_for(letters)
 
     def gone(_name: str) -> None:
         api.acme.post(f"{V1}/operations/{operation}/cancel")

@@ -12,6 +12,7 @@ from sqlalchemy import CompoundSelect, Select, delete, func, literal, or_, selec
 from sqlalchemy.orm import Session, undefer
 
 from app.db.keyset import Order, Slice, Sortable, fetch
+from app.db.locking import locked
 from app.db.models import (
     CampaignVersion,
     Group,
@@ -49,13 +50,8 @@ def lock_user(session: Session, tenant_id: UUID, user_id: UUID) -> User | None:
     """The user as stored now, with the second factor; nobody else changes the row until the
     transaction ends.
     """
-    return session.scalar(
-        select(User)
-        .where(User.tenant_id == tenant_id, User.id == user_id)
-        .options(undefer(User.totp_secret))
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    )
+    own = select(User).where(User.tenant_id == tenant_id, User.id == user_id)
+    return session.scalar(locked(own.options(undefer(User.totp_secret)), key_share=True))
 
 
 def user_by_email(session: Session, tenant_id: UUID, email: str) -> User | None:

@@ -17,9 +17,6 @@ from app.access.scopes import Scope
 from app.audit import AuditFilter, list_entries
 from app.db.models import Tenant
 from app.db.repositories import access
-from app.mailer.adapters.archive import ZipArchiver
-from app.mailer.adapters.campaign_files import DiskCampaignFiles
-from app.mailer.adapters.pdf_text import pdf_text
 from app.mailer.adapters.recording import RecordingTransport
 from app.mailer.domain.delivery.job import Decision, Event
 from app.mailer.services.append_sent import SentBox, append_sent, rehearse_append
@@ -41,7 +38,6 @@ from app.mailer.services.rest_export import rest_rows
 from app.mailer.services.review import Selection, decide, resolve
 from app.mailer.services.send_campaign import rehearse_sending, send_campaign
 from app.mailer.services.verify_audit import verify_audit
-from tests.integration.services.confinement import no_confined_files
 from tests.integration.services.sending.house import START, House, letter, make_house
 from tests.servers.smtp import SmtpServer
 
@@ -74,18 +70,7 @@ class Estate:
 
     @property
     def workshop(self) -> Workshop:
-        house = self.house
-        return Workshop(
-            sessions=house.sessions,
-            files_of=DiskCampaignFiles,
-            confined_files=no_confined_files,
-            pdf_text=pdf_text,
-            archive=ZipArchiver(),
-            blobs=house.blobs,
-            box=house.box,
-            clock=house.clock,
-            progress=lambda *_: None,
-        )
+        return self.house.workshop
 
     @property
     def prepared(self) -> Prepared:

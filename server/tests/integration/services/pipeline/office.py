@@ -14,19 +14,16 @@ from app.access.actor import Actor
 from app.db.models import CampaignVersion, Job, JobAttachment, JobIssue, JobMessage, Tenant
 from app.db.repositories import access, versions
 from app.db.session import make_engine, session_factory
-from app.mailer.adapters.archive import ZipArchiver
 from app.mailer.adapters.blob_folder import FolderBlobStore
-from app.mailer.adapters.campaign_files import DiskCampaignFiles
 from app.mailer.adapters.clock import SystemClock
-from app.mailer.adapters.pdf_text import pdf_text
 from app.mailer.adapters.secret_box import AesSecretBox
 from app.mailer.domain.campaign import Campaign
 from app.mailer.domain.mime.frame import Frame
 from app.mailer.services.build_version import Workshop, build_version, prepare_version
 from app.mailer.services.import_campaign import Imported, import_campaign, stored_campaign
 from app.mailer.services.queue_campaign import Queued, queue_campaign
-from tests.integration.services.confinement import no_confined_files
-from tests.integration.services.pipeline.desk import NOW, Desk, silent
+from tests.integration.services.pipeline.desk import NOW, Desk
+from tests.integration.services.workshops import real_workshop
 
 
 class Office:
@@ -45,17 +42,7 @@ class Office:
         self.actor = Actor.system(self.tenant_id, "Ada", ["*"])
 
     def workshop(self) -> Workshop:
-        return Workshop(
-            sessions=self.sessions,
-            files_of=DiskCampaignFiles,
-            confined_files=no_confined_files,
-            pdf_text=pdf_text,
-            archive=ZipArchiver(),
-            blobs=self.blobs,
-            box=self.box,
-            clock=SystemClock(),
-            progress=silent,
-        )
+        return real_workshop(self.sessions, self.blobs, self.box, SystemClock())
 
     def take(self, campaign: dict[str, Any] | bytes, actor: Actor | None = None) -> Imported:
         """Imports a campaign from the desk."""
@@ -78,13 +65,15 @@ class Office:
         prepared = prepare_version(workshop, self.actor, version_id)
         return build_version(workshop, self.actor, version_id, prepared)
 
-    def queue(self, campaign_id: UUID, *, dry_run: bool = False) -> Queued:
+    def queue(
+        self, campaign_id: UUID, *, version_id: UUID | None = None, dry_run: bool = False
+    ) -> Queued:
         with self.sessions() as session:
             queued = queue_campaign(
                 session,
                 self.actor,
                 campaign_id,
-                version_id=None,
+                version_id=version_id,
                 include_warnings=True,
                 again=False,
                 dry_run=dry_run,

@@ -14,12 +14,10 @@ from sqlalchemy import delete
 
 from app.access.actor import Actor
 from app.db.models import JobMessage, WorkflowState
-from app.mailer.adapters.clock import SystemClock
 from app.mailer.domain.errors import AccessDenied, CampaignInvalid, Conflict, NotFound
 from app.mailer.domain.issues import EntryState
 from app.mailer.services import build_version as module
 from app.mailer.services.build_version import build_version, prepare_version, record_validation
-from app.mailer.services.queue_campaign import queue_campaign
 from app.mailer.services.versions import built_version_of
 from tests.integration.services.pipeline.desk import document, entry, raw
 from tests.integration.services.pipeline.office import Office
@@ -55,20 +53,7 @@ def taken(office: Office, count: int = 3, **parts: Any) -> UUID:
 
 
 def queue(office: Office, version_id: UUID) -> int:
-    with office.sessions() as session:
-        found = queue_campaign(
-            session,
-            office.actor,
-            office.version(version_id).campaign_id,
-            version_id=version_id,
-            include_warnings=True,
-            again=False,
-            dry_run=False,
-            clock=SystemClock(),
-            box=office.box,
-        )
-        session.commit()
-    return found.queued
+    return office.queue(office.version(version_id).campaign_id, version_id=version_id).queued
 
 
 def assert_whole(office: Office, version_id: UUID, count: int) -> None:

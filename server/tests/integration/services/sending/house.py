@@ -20,12 +20,9 @@ from app.db.models import ImapAppendAttempt, Job, SendAttempt, Tenant
 from app.db.repositories import access
 from app.db.repositories.delivery import Claimed
 from app.db.session import make_engine, session_factory
-from app.mailer.adapters.archive import ZipArchiver
 from app.mailer.adapters.blob_folder import FolderBlobStore
-from app.mailer.adapters.campaign_files import DiskCampaignFiles
 from app.mailer.adapters.journal import FileJournal
 from app.mailer.adapters.limiter_memory import MemoryLimiter
-from app.mailer.adapters.pdf_text import pdf_text
 from app.mailer.adapters.secret_box import AesSecretBox
 from app.mailer.adapters.smtp import SmtpTransport
 from app.mailer.domain.delivery.job import SendStatus
@@ -35,7 +32,7 @@ from app.mailer.services.import_campaign import Imported, import_campaign
 from app.mailer.services.queue_campaign import Queued, queue_campaign
 from app.mailer.services.send_campaign import Outbox, SendReport, send_campaign
 from app.mailer.services.server_access import SmtpOverrides
-from tests.integration.services.confinement import no_confined_files
+from tests.integration.services.workshops import real_workshop
 from tests.servers.smtp import SmtpServer
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -80,17 +77,7 @@ class House:
 
     @property
     def workshop(self) -> Workshop:
-        return Workshop(
-            sessions=self.sessions,
-            files_of=DiskCampaignFiles,
-            confined_files=no_confined_files,
-            pdf_text=pdf_text,
-            archive=ZipArchiver(),
-            blobs=self.blobs,
-            box=self.box,
-            clock=self.clock,
-            progress=lambda _phase, _done, _total: None,
-        )
+        return real_workshop(self.sessions, self.blobs, self.box, self.clock)
 
     def build(self, document: dict[str, Any]) -> Imported:
         """Import and build one version."""
