@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -265,14 +265,82 @@ class SentFolder(Protocol):
 # ---------------------------------------------------------------- pace, journal
 
 
-class RateLimiter(Protocol):
-    """Paces sends by key. `reserve` takes one place; the answer is the seconds to wait for it.
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What may be sent by one key, an account or a campaign. None: no limit of that kind.
 
-    `slow_down` tells that `per_minute`, the pace that was allowed, is too fast for the server.
+    `per_minute` is spread evenly; `per_hour` and `per_day` are budgets of the sixty minutes and of
+    the 24 hours that end now. `sent_before` tells a limiter that knows nothing of the key's past
+    what was sent: pairs of seconds ago and how many; it is asked only where there is a budget.
     """
 
-    def reserve(self, key: str, per_minute: float | None) -> float: ...
+    key: str
+    per_minute: float | None = None
+    per_hour: int | None = None
+    per_day: int | None = None
+    sent_before: Callable[[], Iterable[tuple[float, int]]] = tuple
+
+    @property
+    def is_limit(self) -> bool:
+        return any(each is not None for each in (self.per_minute, self.per_hour, self.per_day))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one key stands, for people's eyes. `share` of its pace is used now: 1, or less after the
+    server complained; `pace` is that in letters a minute, None without any. `wait` is the seconds
+    until the next place. `this_hour` and `today` are used of the budgets, None without one;
+    `connections` are open now.
+    """
+
+    key: str
+    pace: float | None
+    share: float
+    wait: float
+    this_hour: int | None
+    today: int | None
+    connections: int
+
+
+class LimiterAway(Exception):
+    """The limits cannot be asked, so nothing may be sent; the text says why."""
+
+
+class RateLimiter(Protocol):
+    """Paces sends by key, for all processes that share it. Times are those of its own clock.
+
+    `reserve` takes one place of all allowances, or of none; the answer is the seconds to wait
+    for it. More than `patience`: nothing was taken, ask again then. `slow_down` tells that
+    `per_minute`, the pace that was allowed or reached, is too fast for the server; for a key that
+    has no pace it becomes one, until it has recovered; `slowed` tells that pace, or None.
+    Connections are counted by owner: `enter` takes or renews up to `wanted` for `HOLD_SECONDS`, so
+    that all owners of a key have at most `at_most`, and answers how many this owner has now;
+    `leave` gives them back. Every method raises `LimiterAway`.
+    """
+
+    def reserve(self, allowances: Sequence[Allowance], patience: float) -> float: ...
     def slow_down(self, key: str, per_minute: float) -> None: ...
+    def slowed(self, key: str) -> float | None: ...
+    def enter(self, key: str, owner: str, wanted: int, at_most: int) -> int: ...
+    def leave(self, key: str, owner: str) -> None: ...
+    def standing(self, allowances: Sequence[Allowance]) -> Sequence[Standing]: ...
+
+
+#: How long an owner of connections that says nothing keeps them.
+HOLD_SECONDS = 60.0
+
+
+class Bell(Protocol):
+    """Wakes up whoever sends: there is something to do. It may be lost, late, or heard twice, so
+    nothing but the database says what there is to do. Raises `BellAway`.
+    """
+
+    def send(self, tenant: UUID, version: UUID) -> None: ...
+    def append(self, tenant: UUID, campaign: UUID) -> None: ...
+
+
+class BellAway(Exception):
+    """Nobody can be woken up now; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)

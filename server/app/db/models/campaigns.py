@@ -30,6 +30,11 @@ class Campaign(OfTenant, Base):
     paused_at: Mapped[datetime | None]
     paused_by: Mapped[str | None]
     pause_reason: Mapped[str | None]
+    #: The server could not be reached: nothing is tried before then. `holds` counts how often in
+    #: a row.
+    held_until: Mapped[datetime | None]
+    hold_reason: Mapped[str | None]
+    holds: Mapped[int] = mapped_column(default=0, server_default="0")
     archived_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -81,6 +86,10 @@ class CampaignVersion(OfTenant, Base):
     validation_summary: Mapped[dict[str, Any] | None]
     built_at: Mapped[datetime | None]
     build_id: Mapped[UUID | None]
+    #: The mail account that its letters leave by, since they were queued.
+    account_id: Mapped[UUID | None] = mapped_column(index=True)
+    #: When its letters are to start, until they did: a start that was missed waits for a person.
+    starts_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     created_by: Mapped[str]
     edited_at: Mapped[datetime | None]

@@ -14,7 +14,7 @@ from app.db.repositories.delivery import Claimed
 from app.mailer.domain.delivery.job import SendStatus
 from app.mailer.domain.delivery.retry import RetryPolicy
 from app.mailer.domain.mime.frame import Base64Cache
-from app.mailer.ports import BlobStore, Clock, Journal, MailTransport, RateLimiter
+from app.mailer.ports import Allowance, BlobStore, Clock, Journal, MailTransport, RateLimiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,10 @@ class Lane:
 
     tenant_id: UUID
     version_id: UUID
-    #: What the pace is counted by: the mail account, else the campaign.
-    rate_key: str
-    per_minute: float | None
+    #: What limits it: the mail account, by which connections and complaints are counted, and the
+    #: campaign.
+    account: Allowance
+    campaign: Allowance
     concurrency: int
     retry: RetryPolicy
     #: Whether a copy is to be filed in the Sent folder.
@@ -45,6 +46,15 @@ class Lane:
     connect: Callable[[], MailTransport]
     #: When the send window opens, or None while it is open.
     opens: Callable[[], datetime | None]
+
+    @property
+    def allowances(self) -> tuple[Allowance, ...]:
+        return self.account, self.campaign
+
+    @property
+    def is_paced(self) -> bool:
+        """Whether anything limits how fast letters may leave."""
+        return any(each.is_limit for each in self.allowances)
 
 
 @dataclass(slots=True)

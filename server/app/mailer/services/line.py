@@ -15,6 +15,7 @@ replayed. The order of these steps is the promise; do not change it to save a ro
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from datetime import datetime, timedelta
 
@@ -69,7 +70,7 @@ class Line:
                     )
                 self._send(self._held[0])
                 self._held.popleft()
-                if self._run.per_minute is not None:
+                if self._run.is_paced:
                     # Others than this one were claimed before the server asked for a pace.
                     self._release()
             if not self._run.ended:
@@ -83,13 +84,13 @@ class Line:
 
     def _claim(self) -> bool:
         """Take due jobs; under a rate limit one, when its turn has come."""
-        if (per_minute := self._run.per_minute) is None:
+        if not self._run.is_paced:
             return self._take(max(1, BATCH // self._lane.concurrency))
         with self._run.turn:
             # Looked at first, so that nobody waits for a place that no message needs.
             if self._run.ended or not self._any_due():
                 return False
-            self._run.wait(self._gear.limiter.reserve(self._lane.rate_key, per_minute))
+            self._run.wait(self._gear.limiter.reserve(self._lane.allowances, math.inf))
             return self._take(1)
 
     def _any_due(self) -> bool:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.db.repositories.delivery import Claimed
 from app.mailer.domain.delivery.job import SendStatus
+from app.mailer.domain.mail_account import slowest
 from app.mailer.services.lane import Gear, Lane, OnDone, Stopped, Tally
 
 #: Letters a minute that a run starts from where the server complains before it took any.
@@ -31,8 +32,8 @@ class Run:
         self._on_done = on_done
         self._lock = threading.Lock()
         self._began = gear.clock.monotonic()
-        #: The pace of all connections together. A complaint gives one to a run that had none.
-        self.per_minute = lane.per_minute
+        #: Whether letters go one by one, when their turn comes. A complaint makes it so.
+        self.is_paced = lane.is_paced
         #: How often the pace was lowered, and how often since a message was answered otherwise.
         self.slowed = 0
         self.complaints = 0
@@ -94,10 +95,13 @@ class Run:
                 return
             self.slowed += 1
             self.complaints += 1
-            if self.per_minute is None:
-                minutes = max(1.0, self.gear.clock.monotonic() - self._began) / 60
-                self.per_minute = max(_MODEST_PACE, self.tally.outcomes[SendStatus.SENT] / minutes)
-            self.gear.limiter.slow_down(self.lane.rate_key, self.per_minute)
+            self.is_paced = True
+            allowed = slowest(*(each.per_minute for each in self.lane.allowances))
+            self.gear.limiter.slow_down(self.lane.account.key, allowed or self._reached())
+
+    def _reached(self) -> float:
+        minutes = max(1.0, self.gear.clock.monotonic() - self._began) / 60
+        return max(_MODEST_PACE, self.tally.outcomes[SendStatus.SENT] / minutes)
 
     def done(self, job: Claimed, status: SendStatus) -> None:
         with self._lock:

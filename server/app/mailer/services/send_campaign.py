@@ -21,10 +21,10 @@ from app.mailer.domain.campaign import Campaign, ResolvedServer
 from app.mailer.domain.delivery.job import OPEN, SendStatus
 from app.mailer.domain.delivery.retry import RetryPolicy
 from app.mailer.domain.delivery.window import next_open
-from app.mailer.domain.mail_account import slowest
 from app.mailer.domain.mime.frame import Base64Cache
 from app.mailer.domain.version import VersionEvent, move, sources_of
 from app.mailer.ports import (
+    Allowance,
     BlobStore,
     Clock,
     Envelope,
@@ -248,10 +248,13 @@ def _lane(
     return Lane(
         tenant_id=tenant_id,
         version_id=version_id,
-        rate_key=f"account:{account.id}" if account else f"campaign:{campaign_id}",
-        per_minute=slowest(
-            own.messages_per_minute if rate_limit else None,
-            account.pace if account else None,
+        account=Allowance(
+            f"account:{account.id}", account.per_minute, account.per_hour, account.per_day
+        )
+        if account
+        else Allowance(f"account-of:{campaign_id}"),
+        campaign=Allowance(
+            f"campaign:{campaign_id}", own.messages_per_minute if rate_limit else None
         ),
         concurrency=own.concurrency if at_most is None else min(own.concurrency, at_most),
         retry=terms.retry,

@@ -27,11 +27,21 @@ class Pace:
 
     def reserve(self, now: float) -> float:
         """Take the next place; how many seconds from `now` until it may be used (0: at once)."""
-        interval = 60.0 / (self.per_minute * self.share(now))
-        tolerance = (self.burst - 1) * interval
-        arrival = max(self._next, now)
-        self._next = arrival + interval
-        return max(0.0, arrival - tolerance - now)
+        wait = self.wait(now)
+        self.take(now, wait)
+        return wait
+
+    def wait(self, now: float) -> float:
+        """How many seconds from `now` until the next place (0: at once)."""
+        tolerance = (self.burst - 1) * self._interval(now)
+        return max(0.0, self._next - tolerance - now)
+
+    def take(self, now: float, wait: float) -> None:
+        """Use the place `wait` seconds from `now`, which is not before the next one."""
+        self._next = max(self._next, now + wait) + self._interval(now)
+
+    def _interval(self, now: float) -> float:
+        return 60.0 / (self.per_minute * self.share(now))
 
     def slow_down(self, now: float) -> None:
         """The server said that this was too fast: half the pace from now on, recovering slowly."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from app.db.models import MailAccount
 from app.mailer.adapters.limiter_memory import MemoryLimiter
 from app.mailer.adapters.smtp import SmtpTransport
 from app.mailer.domain.hosts import HostRules
-from app.mailer.ports import MailTransport, Security, ServerAccess
+from app.mailer.ports import Allowance, MailTransport, Security, ServerAccess
 from app.mailer.services.account_servers import sealed_password
 from tests.integration.services.sending.house import (
     START,
@@ -33,11 +33,11 @@ class Watched(MemoryLimiter):
 
     def __init__(self, house: House) -> None:
         super().__init__(house.clock)
-        self.asked: set[tuple[str, float | None]] = set()
+        self.asked: set[Allowance] = set()
 
-    def reserve(self, key: str, per_minute: float | None) -> float:
-        self.asked.add((key, per_minute))
-        return super().reserve(key, per_minute)
+    def reserve(self, allowances: Sequence[Allowance], patience: float) -> float:
+        self.asked |= {each for each in allowances if each.is_limit}
+        return super().reserve(allowances, patience)
 
 
 @pytest.fixture
@@ -81,22 +81,16 @@ def server(start_smtp: Any) -> SmtpServer:
 
 
 @pytest.mark.parametrize(
-    ("limits", "own", "rate_limit", "expected"),
+    ("limits", "own", "rate_limit"),
     [
-        ({"per_minute": 30.0}, 600, True, 30.0),
-        ({"per_minute": 30.0}, 10, True, 10.0),
-        ({"per_minute": 30.0, "per_hour": 60}, 600, True, 1.0),
-        ({"per_day": 2880}, 600, False, 2.0),
-        ({}, 20, True, 20.0),
+        ({"per_minute": 30.0}, 600, True),
+        ({"per_minute": 30.0, "per_hour": 60}, 600, True),
+        ({"per_day": 2880}, 600, False),
+        ({}, 20, True),
     ],
 )
-def test_the_lower_pace_of_account_and_campaign_holds(
-    house: House,
-    server: SmtpServer,
-    limits: dict[str, Any],
-    own: int,
-    rate_limit: bool,
-    expected: float,
+def test_the_limits_of_account_and_campaign_both_hold(
+    house: House, server: SmtpServer, limits: dict[str, Any], own: int, rate_limit: bool
 ) -> None:
     stored = account(house, server, **limits)
     limiter = Watched(house)
@@ -105,7 +99,11 @@ def test_the_lower_pace_of_account_and_campaign_holds(
     report = house.send(campaign_id, rate_limit=rate_limit)
     assert report.stopped is None, report.stopped
     assert recipients(server) == people(2)
-    assert limiter.asked == {(f"account:{stored.id}", expected)}
+    expected = {
+        Allowance(f"account:{stored.id}", **limits),
+        Allowance(f"campaign:{campaign_id}", own if rate_limit else None),
+    }
+    assert limiter.asked == {each for each in expected if each.is_limit}
 
 
 def test_no_more_connections_than_the_account_allows(house: House, server: SmtpServer) -> None:
