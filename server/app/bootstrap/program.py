@@ -56,8 +56,8 @@ from app.mailer.services.email_report import Post
 from app.mailer.services.evidence import RecordOffice
 from app.mailer.services.import_campaign import Imported
 from app.mailer.services.message_view import Viewer
+from app.mailer.services.open_lane import Outbox
 from app.mailer.services.people.sign_in import FrontDesk
-from app.mailer.services.send_campaign import Outbox
 from app.mailer.services.server_access import imap_access, smtp_access
 from app.mailer.services.take_campaign import take_campaign
 from app.mailer.services.work import Worker

@@ -6,56 +6,31 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session, sessionmaker
 
 from app.access.actor import Actor, require_scope
 from app.access.scopes import Scope
 from app.audit import log
 from app.db.repositories import campaigns, delivery, jobs, versions
 from app.db.repositories.delivery import Claimed, Pause
-from app.mailer.domain.campaign import Campaign, ResolvedServer
 from app.mailer.domain.delivery.job import OPEN, SendStatus
-from app.mailer.domain.delivery.retry import RetryPolicy
-from app.mailer.domain.delivery.window import next_open
 from app.mailer.domain.mime.frame import Base64Cache
 from app.mailer.domain.version import VersionEvent, move, sources_of
 from app.mailer.ports import (
-    Allowance,
-    BlobStore,
-    Clock,
     Envelope,
     Journal,
     MailTransport,
-    RateLimiter,
-    SecretBox,
-    ServerAccess,
 )
 from app.mailer.services.approved_bytes import ChangedAfterBuild, approved_bytes
 from app.mailer.services.engine import Engine
-from app.mailer.services.import_campaign import stored_campaign
-from app.mailer.services.lane import Lane
 from app.mailer.services.line import RESUME
+from app.mailer.services.open_lane import Outbox, open_lane, terms_of
 from app.mailer.services.recovery import Recovered, recover
-from app.mailer.services.server_access import SmtpOverrides, smtp_access, wants_sent_copy
 
 _PAGE = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Outbox:
-    """The ports that sending needs."""
-
-    sessions: sessionmaker[Session]
-    blobs: BlobStore
-    limiter: RateLimiter
-    clock: Clock
-    box: SecretBox
-    connect: Callable[[ServerAccess], MailTransport]
-    overrides: SmtpOverrides
 
 
 @dataclass(slots=True)
@@ -79,12 +54,6 @@ class SendReport:
         left = self.waiting > 0 and not self.dry_run
         failed = sum(self.outcomes[each] for each in self.outcomes if each is not SendStatus.SENT)
         return bool(left or failed or self.stopped or self.interrupted or self.in_doubt)
-
-
-@dataclass(frozen=True, slots=True)
-class _Terms:
-    retry: RetryPolicy
-    append_sent: bool
 
 
 def send_campaign(
@@ -111,9 +80,7 @@ def send_campaign(
         tenant_id,
         journal=journal,
         clock=outbox.clock,
-        terms_of=lambda session, version: _terms(
-            stored_campaign(versions.get(session, tenant_id, version), outbox.box)
-        ),
+        terms_of=lambda session, version: terms_of(session, tenant_id, version, outbox.box),
     )
     due = _due_versions(outbox, tenant_id, campaign_id)
     report.due = sum(count for _version, count in due)
@@ -130,7 +97,7 @@ def send_campaign(
         if (pause := _pause(outbox, tenant_id, version_id)) is not None:
             report.stopped, report.hint = str(pause), RESUME
             break
-        lane = _lane(outbox, tenant_id, campaign_id, version_id, rate_limit=rate_limit)
+        lane = open_lane(outbox, tenant_id, version_id, rate_limit=rate_limit)
         if (opens := lane.opens()) is not None:
             report.stopped = f"The send window is closed; it opens at {opens:%Y-%m-%d %H:%M} UTC."
             break
@@ -226,54 +193,6 @@ def _due_versions(outbox: Outbox, tenant_id: UUID, campaign_id: UUID) -> list[tu
 def _pause(outbox: Outbox, tenant_id: UUID, version_id: UUID) -> Pause | None:
     with outbox.sessions() as session:
         return delivery.pause_of(session, tenant_id, version_id)
-
-
-def _lane(
-    outbox: Outbox, tenant_id: UUID, campaign_id: UUID, version_id: UUID, *, rate_limit: bool
-) -> Lane:
-    with outbox.sessions() as session:
-        campaign = stored_campaign(versions.get(session, tenant_id, version_id), outbox.box)
-    access = smtp_access(campaign, outbox.overrides)
-    server = campaign.server
-    account = server.terms if isinstance(server, ResolvedServer) else None
-    own, at_most = campaign.delivery.rate_limit, account.concurrency if account else None
-    terms = _terms(campaign)
-    window = campaign.delivery.send_window
-
-    def opens() -> datetime | None:
-        now = outbox.clock.now()
-        opening = next_open(window, now)
-        return opening if opening > now else None
-
-    return Lane(
-        tenant_id=tenant_id,
-        version_id=version_id,
-        account=Allowance(
-            f"account:{account.id}", account.per_minute, account.per_hour, account.per_day
-        )
-        if account
-        else Allowance(f"account-of:{campaign_id}"),
-        campaign=Allowance(
-            f"campaign:{campaign_id}", own.messages_per_minute if rate_limit else None
-        ),
-        concurrency=own.concurrency if at_most is None else min(own.concurrency, at_most),
-        retry=terms.retry,
-        append_sent=terms.append_sent,
-        connect=lambda: outbox.connect(access),
-        opens=opens,
-    )
-
-
-def _terms(campaign: Campaign) -> _Terms:
-    retry = campaign.delivery.retry
-    return _Terms(
-        RetryPolicy(
-            max_attempts=retry.max_attempts,
-            backoff=timedelta(seconds=retry.backoff_seconds),
-            max_age=timedelta(hours=retry.max_age_hours),
-        ),
-        wants_sent_copy(campaign),
-    )
 
 
 def _finish(outbox: Outbox, actor: Actor, campaign_id: UUID, report: SendReport) -> None:

@@ -29,8 +29,9 @@ from app.mailer.domain.delivery.job import SendStatus
 from app.mailer.ports import BlobStore, Journal, MailTransport, RateLimiter, ServerAccess
 from app.mailer.services.build_version import Workshop, build_version, prepare_version
 from app.mailer.services.import_campaign import Imported, import_campaign
+from app.mailer.services.open_lane import Outbox
 from app.mailer.services.queue_campaign import Queued, queue_campaign
-from app.mailer.services.send_campaign import Outbox, SendReport, send_campaign
+from app.mailer.services.send_campaign import SendReport, send_campaign
 from app.mailer.services.server_access import SmtpOverrides
 from tests.integration.services.workshops import real_workshop
 from tests.servers.smtp import SmtpServer

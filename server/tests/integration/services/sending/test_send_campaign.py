@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from app.db.repositories import jobs
 from app.db.repositories.delivery import Claimed
 from app.mailer.domain.delivery.job import ImapStatus, SendStatus
 from app.mailer.domain.mime.frame import Frame
-from app.mailer.ports import Stage
+from app.mailer.ports import Allowance, Stage
 from tests.integration.services.sending.house import START, House, letter, people, recipients
 from tests.servers.network import free_ports
 from tests.servers.smtp import DROP, KEEP_AND_DROP, Act, SmtpServer
@@ -123,7 +124,8 @@ def test_the_rate_holds_and_nobody_waits_for_nothing(
         assert at == pytest.approx([0, 10, 20, 30, 40])
     # Five places taken, and no sixth one waited for.
     assert house.clock.monotonic() == pytest.approx(40)
-    assert house.limiter.reserve(f"campaign:{campaign}", 6) == pytest.approx(10)
+    allowance = Allowance(f"campaign:{campaign}", 6)
+    assert house.limiter.reserve([allowance], math.inf) == pytest.approx(10)
 
 
 def test_no_rate_limit_where_the_operator_says_so(

@@ -1,0 +1,102 @@
+"""The way out of one version's letters: by which account, how fast, how often they are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.db.repositories import versions
+from app.mailer.domain.campaign import Campaign, ResolvedServer
+from app.mailer.domain.delivery.retry import RetryPolicy
+from app.mailer.domain.delivery.window import next_open
+from app.mailer.ports import (
+    Allowance,
+    BlobStore,
+    Clock,
+    MailTransport,
+    RateLimiter,
+    SecretBox,
+    ServerAccess,
+)
+from app.mailer.services.import_campaign import stored_campaign
+from app.mailer.services.lane import Lane
+from app.mailer.services.server_access import SmtpOverrides, smtp_access, wants_sent_copy
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """The ports that sending needs."""
+
+    sessions: sessionmaker[Session]
+    blobs: BlobStore
+    limiter: RateLimiter
+    clock: Clock
+    box: SecretBox
+    connect: Callable[[ServerAccess], MailTransport]
+    overrides: SmtpOverrides
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    retry: RetryPolicy
+    append_sent: bool
+
+
+def open_lane(
+    outbox: Outbox, tenant_id: UUID, version_id: UUID, *, rate_limit: bool = True
+) -> Lane:
+    """What a run needs to send letters of a version; `ConfigurationError` without a server."""
+    with outbox.sessions() as session:
+        version = versions.get(session, tenant_id, version_id)
+        campaign_id = version.campaign_id
+        campaign = stored_campaign(version, outbox.box)
+    access = smtp_access(campaign, outbox.overrides)
+    server = campaign.server
+    account = server.terms if isinstance(server, ResolvedServer) else None
+    own, at_most = campaign.delivery.rate_limit, account.concurrency if account else None
+    terms = _terms_of(campaign)
+    window = campaign.delivery.send_window
+
+    def opens() -> datetime | None:
+        now = outbox.clock.now()
+        opening = next_open(window, now)
+        return opening if opening > now else None
+
+    return Lane(
+        tenant_id=tenant_id,
+        version_id=version_id,
+        account=Allowance(
+            f"account:{account.id}", account.per_minute, account.per_hour, account.per_day
+        )
+        if account
+        else Allowance(f"account-of:{campaign_id}"),
+        campaign=Allowance(
+            f"campaign:{campaign_id}", own.messages_per_minute if rate_limit else None
+        ),
+        concurrency=own.concurrency if at_most is None else min(own.concurrency, at_most),
+        retry=terms.retry,
+        append_sent=terms.append_sent,
+        connect=lambda: outbox.connect(access),
+        opens=opens,
+    )
+
+
+def terms_of(session: Session, tenant_id: UUID, version_id: UUID, box: SecretBox) -> Terms:
+    """What recovery has to know of a version's delivery."""
+    return _terms_of(stored_campaign(versions.get(session, tenant_id, version_id), box))
+
+
+def _terms_of(campaign: Campaign) -> Terms:
+    retry = campaign.delivery.retry
+    return Terms(
+        RetryPolicy(
+            max_attempts=retry.max_attempts,
+            backoff=timedelta(seconds=retry.backoff_seconds),
+            max_age=timedelta(hours=retry.max_age_hours),
+        ),
+        wants_sent_copy(campaign),
+    )
