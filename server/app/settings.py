@@ -39,6 +39,7 @@ _PSYCOPG = "postgresql+psycopg"
 #: Variables whose values may not show in an error.
 _SECRET = {
     "DATABASE_URL",
+    "REDIS_URL",
     "MASTER_KEY_B64",
     "MASTER_KEY_OLD_B64",
     "DEV_API_KEY",
@@ -66,6 +67,13 @@ class OperationsWorker(StrEnum):
     EXTERNAL = "external"
 
 
+class DeliveryWorker(StrEnum):
+    """Who sends: a child of each API process, or workers started apart."""
+
+    EMBEDDED = "embedded"
+    EXTERNAL = "external"
+
+
 class Settings(BaseSettings):
     """Every setting of the program; names of variables are the fields' names in upper case.
 
@@ -86,6 +94,8 @@ class Settings(BaseSettings):
     app_env: AppEnv = AppEnv.DEV
     #: May hold a password, hence no repr.
     database_url: str = Field(default="sqlite:///var/multimailer.db", repr=False)
+    #: Where it is set, Celery's workers send, and all of them share the limits that stand in it.
+    redis_url: str | None = Field(default=None, repr=False)
     blob_dir: Path = Path("var/blobs")
     journal_dir: Path = Path("var/journal")
     master_key_b64: SecretStr = SecretStr("")
@@ -119,6 +129,19 @@ class Settings(BaseSettings):
     request_max_bytes: int = Field(default=256 * 2**20, ge=1)
 
     operations_worker: OperationsWorker = OperationsWorker.EMBEDDED
+    #: Where nothing is said: embedded without `redis_url`, else external.
+    delivery_worker: DeliveryWorker | None = None
+    #: A worker that says nothing for so long has lost its letters; longer than any server takes
+    #: to answer a closing dot (RFC 5321, 4.5.3.2.6: ten minutes).
+    lease_seconds: float = Field(default=900.0, ge=1, le=86_400)
+    #: Letters that a connection may have past the point of no return at once, where no limit asks
+    #: for one at a time: what the loss of a whole machine leaves in doubt.
+    commit_window: int = Field(default=8, ge=1, le=64)
+
+    #: Of one worker: processes, tasks fetched ahead for each, and tasks after which one is renewed.
+    celery_concurrency: int = Field(default=2, ge=1, le=256)
+    celery_prefetch_multiplier: int = Field(default=1, ge=1, le=64)
+    celery_max_tasks_per_child: int = Field(default=200, ge=1)
 
     #: Where set, these override what the campaign or the stored account says.
     smtp_host: str | None = Field(default=None, validation_alias="MULTIMAILER_SMTP_HOST")
@@ -165,6 +188,22 @@ class Settings(BaseSettings):
         raise ValueError(
             "must begin with sqlite:/// (a file) or postgresql+psycopg:// (Postgres 15 or later)"
         )
+
+    @field_validator("redis_url")
+    @classmethod
+    def _address_of_redis(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        try:
+            _ = parts.port
+        except ValueError:
+            raise ValueError(
+                "has no number as its port (in a password, write %2F for a slash)"
+            ) from None
+        if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+            raise ValueError("must be the server's address, such as redis://127.0.0.1:6379/0")
+        return url
 
     @field_validator("blob_dir", "journal_dir")
     @classmethod
@@ -278,6 +317,13 @@ class Settings(BaseSettings):
         """The key before; what it sealed opens, too."""
         old = self.master_key_old_b64
         return None if old is None else base64.b64decode(old.get_secret_value())
+
+    @property
+    def sends_itself(self) -> bool:
+        """Whether an API process brings a sender along."""
+        if self.delivery_worker is None:
+            return self.redis_url is None
+        return self.delivery_worker is DeliveryWorker.EMBEDDED
 
     @property
     def is_dev(self) -> bool:

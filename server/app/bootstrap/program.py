@@ -20,6 +20,7 @@ from app.access.actor import Actor
 from app.access.development import bootstrap_dev_data
 from app.access.keys import Recognised, authenticate_api_key, recognise_api_key
 from app.access.sessions import MARK, SessionTerms, note_use, recognise_session
+from app.bootstrap.broker import make_bell, make_limiter
 from app.bootstrap.stores import make_blob_store
 from app.bootstrap.tools import make_host_rules, make_overrides, make_tools
 from app.bootstrap.worker_process import WorkerProcess
@@ -33,18 +34,19 @@ from app.mailer.adapters.content_type import content_type
 from app.mailer.adapters.imap import ImapSentFolder
 from app.mailer.adapters.journal import FileJournal
 from app.mailer.adapters.letter_html import show_letter_html
-from app.mailer.adapters.limiter_memory import MemoryLimiter
 from app.mailer.adapters.process_lock import ProcessLock
 from app.mailer.adapters.secret_box import AesSecretBox
 from app.mailer.adapters.uploaded_files import UploadedFiles
 from app.mailer.domain.campaign import Campaign
 from app.mailer.domain.errors import ConfigurationError
 from app.mailer.ports import (
+    Bell,
     BlobStore,
     CampaignFiles,
     Journal,
     MailTransport,
     Progress,
+    RateLimiter,
     SentFolder,
 )
 from app.mailer.services import uploads
@@ -77,7 +79,7 @@ class Program:
         self.hosts = make_host_rules(self.settings)
         self.tools = make_tools(self.hosts)
         self.clock = self.tools.clock
-        self._worker_process: WorkerProcess | None = None
+        self._workers: list[WorkerProcess] = []
         self._only_process: ProcessLock | None = None
 
     @cached_property
@@ -139,7 +141,7 @@ class Program:
 
     def start(self) -> None:
         """What the service does before its first request: in development, make its own data,
-        elsewhere, see that the tables are there; and bring a worker along. Raises
+        elsewhere, see that the tables are there; and bring its workers along. Raises
         `ConfigurationError` where it may not run like this.
         """
         self._refuse_second_process()
@@ -152,14 +154,17 @@ class Program:
             with self._database_told():
                 self.check_database()
         if self.settings.operations_worker is OperationsWorker.EMBEDDED:
-            self._worker_process = WorkerProcess(self.settings)
-            self._worker_process.start()
+            self._workers.append(WorkerProcess(self.settings, "run_operations"))
+        if self.settings.sends_itself:
+            self._workers.append(WorkerProcess(self.settings, "run_delivery"))
+        for worker in self._workers:
+            worker.start()
 
     def stop(self) -> None:
-        """End the worker, and let go of the database."""
-        if self._worker_process is not None:
-            self._worker_process.stop()
-            self._worker_process = None
+        """End the workers, and let go of the database."""
+        for worker in self._workers:
+            worker.stop()
+        self._workers.clear()
         self.engine.dispose()
         if self._only_process is not None:
             self._only_process.release()
@@ -329,12 +334,24 @@ class Program:
         return Outbox(
             sessions=self.sessions,
             blobs=self.blobs,
-            limiter=MemoryLimiter(self.clock),
+            limiter=self.limiter,
             clock=self.clock,
             box=self.box,
             connect=self.tools.connect,
             overrides=make_overrides(self.settings),
+            lease=timedelta(seconds=self.settings.lease_seconds),
+            window=self.settings.commit_window,
         )
+
+    @cached_property
+    def limiter(self) -> RateLimiter:
+        """What paces sending: Redis where there is one, for all processes; else this process."""
+        return make_limiter(self.settings, self.clock)
+
+    @cached_property
+    def bell(self) -> Bell:
+        """Wakes up whoever sends."""
+        return make_bell(self.settings)
 
     def sent_box(self) -> SentBox:
         return SentBox(

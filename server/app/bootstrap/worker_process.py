@@ -1,5 +1,5 @@
-"""The worker that an API process brings along: a child, so that a build takes neither the API's
-processor time (one thread of Python runs at once) nor its memory.
+"""The workers that an API process brings along: children, so that neither a build nor sending takes
+the API's processor time (one thread of Python runs at once) or its memory.
 """
 
 from __future__ import annotations
@@ -20,22 +20,24 @@ from app.settings import SERVER, Settings
 
 _log = logging.getLogger(__name__)
 
-_COMMAND = (sys.executable, "-m", "app.mailer.commands.run_operations", "--until-eof")
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 30.0
 #: For giving back what it has in hand; then it is killed, and the lease runs out.
 _GRACE_SECONDS = 15.0
 
 
 class WorkerProcess:
-    """Keeps one worker running beside this process; it ends with it, even with a killed one.
+    """Keeps one worker, the command of that name, running beside this process.
+
+    It ends with this process, even with a killed one.
 
     The child ends when its standard input does, which this process holds open.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, command: str) -> None:
+        self._command = (sys.executable, "-m", f"app.mailer.commands.{command}", "--until-eof")
         self._environment = {**os.environ, **_as_environment(settings)}
         self._stopping = threading.Event()
-        self._guard = threading.Thread(target=self._keep, name="worker", daemon=True)
+        self._guard = threading.Thread(target=self._keep, name=f"guard-{command}", daemon=True)
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -67,14 +69,14 @@ class WorkerProcess:
                 if self._stopping.is_set():
                     return
                 self._process = subprocess.Popen(  # noqa: S603 - this program itself
-                    _COMMAND, cwd=SERVER, env=self._environment, stdin=subprocess.PIPE
+                    self._command, cwd=SERVER, env=self._environment, stdin=subprocess.PIPE
                 )
             code = self._process.wait()
             assert self._process.stdin is not None
             self._process.stdin.close()
             if self._stopping.is_set():
                 return
-            _log.error("The worker ended with exit code %d; another one is started", code)
+            _log.error("%s ended with exit code %d; another one is started", self._command[2], code)
             self._stopping.wait(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 

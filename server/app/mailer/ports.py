@@ -24,6 +24,12 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None: ...
 
 
+class StopSign(Protocol):
+    """Set when work is to end soon, as a `threading.Event` is."""
+
+    def is_set(self) -> bool: ...
+
+
 class Progress(Protocol):
     """Hears how far long work is: `done` of `total` (None: unknown) steps of a named phase."""
 
@@ -331,12 +337,17 @@ HOLD_SECONDS = 60.0
 
 
 class Bell(Protocol):
-    """Wakes up whoever sends: there is something to do. It may be lost, late, or heard twice, so
-    nothing but the database says what there is to do. Raises `BellAway`.
+    """Wakes up whoever sends: there is something to do; `dispatch`: look at everything.
+
+    A ring may be lost, late, or heard twice, so nothing but the database says what there is to do.
+    Whoever begins says that it was `heard`: the next ring is for another one. Raises `BellAway`.
     """
 
     def send(self, tenant: UUID, version: UUID) -> None: ...
     def append(self, tenant: UUID, campaign: UUID) -> None: ...
+    def dispatch(self) -> None: ...
+    def heard_send(self, version: UUID) -> None: ...
+    def heard_append(self, campaign: UUID) -> None: ...
 
 
 class BellAway(Exception):
@@ -370,6 +381,16 @@ class Journal(Protocol):
     def record(self, record: JournalRecord) -> None: ...
     def abandoned(self) -> Iterator[AbandonedJournal]: ...
     def close(self, *, settled: bool) -> None: ...
+
+
+class Journals(Protocol):
+    """The journals of this machine. `tenants` has those of whom there are any, of the living or of
+    the dead; `abandoned` is that of `Journal`, for who has none.
+    """
+
+    def open(self, tenant: UUID) -> Journal: ...
+    def tenants(self) -> Sequence[UUID]: ...
+    def abandoned(self, tenant: UUID) -> Iterator[AbandonedJournal]: ...
 
 
 class AbandonedJournal(Protocol):

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Subquery, and_, case, exists, func, or_, select
+from sqlalchemy import Subquery, and_, case, exists, func, or_, select, update
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
@@ -293,6 +293,24 @@ def _last_numbers(tenant_id: UUID) -> Subquery:
         .where(CampaignVersion.tenant_id == tenant_id)
         .group_by(CampaignVersion.campaign_id)
         .subquery()
+    )
+
+
+def hold(
+    session: Session,
+    tenant_id: UUID,
+    campaign_id: UUID,
+    *,
+    until: datetime | None,
+    reason: str | None,
+    holds: int,
+) -> None:
+    """Have workers try nothing of a campaign before `until`; None lets it go."""
+    session.execute(
+        update(Campaign)
+        .where(Campaign.tenant_id == tenant_id, Campaign.id == campaign_id)
+        .values(held_until=until, hold_reason=reason, holds=holds)
+        .execution_options(synchronize_session=False)
     )
 
 

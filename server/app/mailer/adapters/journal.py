@@ -13,6 +13,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -20,7 +21,7 @@ from uuid import UUID, uuid4
 import orjson
 
 from app.mailer.adapters.private_folder import make_private
-from app.mailer.ports import AbandonedJournal, JournalRecord
+from app.mailer.ports import AbandonedJournal, Journal, JournalRecord
 
 #: The longest reply text that is kept: enough for any server's explanation.
 _LONGEST_TEXT = 1_000
@@ -83,15 +84,7 @@ class FileJournal:
             self._end = end
 
     def abandoned(self) -> Iterator[AbandonedJournal]:
-        for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
-            if path == self._path:
-                continue
-            journal = _take(path)
-            if journal is not None:
-                try:
-                    yield journal
-                finally:
-                    journal.release()
+        return _abandoned(self._folder, self._path)
 
     def close(self, *, settled: bool) -> None:
         with self._lock:
@@ -107,6 +100,26 @@ class FileJournal:
         if self._fd == _CLOSED:
             raise OSError(errno.EBADF, "the journal is closed")
         return self._fd
+
+
+class JournalFolder:
+    """Implements `ports.Journals`: a folder for each tenant below one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def open(self, tenant: UUID) -> Journal:
+        return FileJournal(self._folder / str(tenant))
+
+    def tenants(self) -> Sequence[UUID]:
+        found: dict[UUID, None] = {}
+        for path in sorted(self._folder.glob(f"*/*{_SUFFIX}")):
+            with suppress(ValueError):
+                found[UUID(path.parent.name)] = None
+        return list(found)
+
+    def abandoned(self, tenant: UUID) -> Iterator[AbandonedJournal]:
+        return _abandoned(self._folder / str(tenant), None)
 
 
 class _Abandoned:
@@ -141,6 +154,18 @@ class _Abandoned:
 
     def release(self) -> None:
         os.close(self._fd)
+
+
+def _abandoned(folder: Path, own: Path | None) -> Iterator[AbandonedJournal]:
+    for path in sorted(folder.glob(f"*{_SUFFIX}")):
+        if path == own:
+            continue
+        journal = _take(path)
+        if journal is not None:
+            try:
+                yield journal
+            finally:
+                journal.release()
 
 
 def _take(path: Path) -> _Abandoned | None:

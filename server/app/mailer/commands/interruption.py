@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -42,3 +43,10 @@ def stoppable() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def await_eof(stop: threading.Event) -> None:
+    """Set `stop` when standard input ends: with whoever started this process and holds it open."""
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    stop.set()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 import threading
 from typing import Annotated
 from uuid import uuid4
@@ -13,6 +12,7 @@ from uuid import uuid4
 import typer
 
 from app.bootstrap.program import Program
+from app.mailer.commands.interruption import await_eof
 from app.mailer.commands.terminal import OK, run, say
 
 
@@ -34,7 +34,7 @@ def main(
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
     if until_eof:
-        threading.Thread(target=_await_eof, args=(shutdown,), daemon=True).start()
+        threading.Thread(target=await_eof, args=(shutdown,), daemon=True).start()
     name = f"{os.uname().nodename}-{os.getpid()}-{uuid4().hex[:12]}"[-100:]
     worker = program.worker(name, shutdown)
     if not once:
@@ -45,12 +45,6 @@ def main(
         done += 1
     say(f"{done} operations done.")
     return OK
-
-
-def _await_eof(shutdown: threading.Event) -> None:
-    while os.read(sys.stdin.fileno(), 1024):
-        pass
-    shutdown.set()
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from datetime import timedelta
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.mailer.domain.mime.frame import Base64Cache
-from app.mailer.ports import BlobStore, Clock, Journal, RateLimiter
-from app.mailer.services.lane import Gear, Lane, OnDone, Tally
+from app.mailer.ports import BlobStore, Clock, Journal, RateLimiter, StopSign
+from app.mailer.services.lane import LEASE, Gear, Lane, OnDone, Tally
 from app.mailer.services.line import Line
 from app.mailer.services.run import Run
 
@@ -24,18 +26,33 @@ class Engine:
         limiter: RateLimiter,
         journal: Journal,
         clock: Clock,
+        encoded: Base64Cache | None = None,
+        window: int = 1,
+        lease: timedelta = LEASE,
     ) -> None:
-        self._gear = Gear(sessions, blobs, limiter, journal, clock, Base64Cache())
+        self._gear = Gear(
+            sessions, blobs, limiter, journal, clock, encoded or Base64Cache(), window, lease
+        )
 
     def run(
-        self, lane: Lane, *, stop: threading.Event, limit: int | None, on_done: OnDone
+        self,
+        lane: Lane,
+        *,
+        stop: StopSign,
+        on_done: OnDone,
+        limit: int | None = None,
+        connections: int | None = None,
+        seconds: float | None = None,
+        on_tick: Callable[[], None] = lambda: None,
     ) -> Tally:
-        """Send what is due now, `limit` messages at most, until nothing is left or `stop` is set.
+        """Send what is due now, until nothing is left or `stop` is set.
 
-        `stop` lets each message in hand be finished and gives the others back. `on_done` hears of
-        each message that was tried, from the sending threads, one at a time.
+        At most `limit` messages over `connections` (as many as the lane has) in `seconds`. `stop`
+        lets each message in hand be finished and gives the others back. `on_done` hears of each
+        message that was tried, from the sending threads, one at a time; `on_tick` is called
+        several times a second.
         """
-        run = Run(self._gear, lane, stop, limit, on_done)
+        run = Run(self._gear, lane, stop, limit, seconds, on_done)
 
         def work() -> None:
             with run.guard():
@@ -43,7 +60,7 @@ class Engine:
 
         threads = [
             threading.Thread(target=work, name=f"send-{number}", daemon=True)
-            for number in range(lane.concurrency)
+            for number in range(connections or lane.concurrency)
         ]
         for thread in threads:
             thread.start()
@@ -51,4 +68,5 @@ class Engine:
             # In slices, so that the main thread still hears signals meanwhile.
             while thread.is_alive():
                 thread.join(0.2)
+                on_tick()
         return run.tally

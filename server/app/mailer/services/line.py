@@ -15,9 +15,8 @@ replayed. The order of these steps is the promise; do not change it to save a ro
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from app.db.models import AttemptOutcome
 from app.db.repositories import attempts, delivery, leases
@@ -29,15 +28,12 @@ from app.mailer.domain.delivery.replies import Outcome, Verdict, classify, said
 from app.mailer.domain.errors import BlobMissing, StorageFailed
 from app.mailer.ports import Envelope, JournalRecord, Stage, Staged, TransportFailure
 from app.mailer.services.approved_bytes import ChangedAfterBuild, approved_bytes
-from app.mailer.services.lane import Stopped
+from app.mailer.services.lane import Cause, Stopped
 from app.mailer.services.recovery import replay, settled
 from app.mailer.services.run import Run
 
 #: How many due jobs all connections hold together where no rate limit asks for one at a time.
 BATCH = 20
-#: Longer than the longest wait for a reply to the dot (RFC 5321, 4.5.3.2.6: ten minutes). A dead
-#: worker on this machine is known by its journal's free lock, so nobody waits for this here.
-LEASE = timedelta(minutes=15)
 #: After so many failures in a row before a message could begin, the run ends; the other messages
 #: stay queued.
 UNREACHABLE_TRIES = 3
@@ -66,7 +62,8 @@ class Line:
             while not self._run.ended and (self._held or self._claim()):
                 if (opens := self._lane.opens()) is not None:
                     raise Stopped(
-                        f"The send window has closed; it opens at {opens:%Y-%m-%d %H:%M} UTC."
+                        Cause.NOBODY,
+                        f"The send window has closed; it opens at {opens:%Y-%m-%d %H:%M} UTC.",
                     )
                 self._send(self._held[0])
                 self._held.popleft()
@@ -80,7 +77,7 @@ class Line:
             try:
                 self._release()
             finally:
-                self._transport.close()
+                self._lane.disconnect(self._transport)
 
     def _claim(self) -> bool:
         """Take due jobs; under a rate limit one, when its turn has come."""
@@ -90,7 +87,13 @@ class Line:
             # Looked at first, so that nobody waits for a place that no message needs.
             if self._run.ended or not self._any_due():
                 return False
-            self._run.wait(self._gear.limiter.reserve(self._lane.allowances, math.inf))
+            patience = self._run.patience
+            wait = self._gear.limiter.reserve(self._lane.allowances, patience)
+            if wait > patience:
+                # Nobody waits here for a place that comes after the end of the run.
+                self._run.end()
+                return False
+            self._run.wait(wait)
             return self._take(1)
 
     def _any_due(self) -> bool:
@@ -112,7 +115,7 @@ class Line:
                     self._lane.version_id,
                     worker=self._worker,
                     now=now,
-                    lease_until=now + LEASE,
+                    lease_until=now + self._gear.lease,
                     limit=places,
                 )
             )
@@ -144,6 +147,7 @@ class Line:
             return
         except (BlobMissing, StorageFailed, OSError) as error:
             raise Stopped(
+                Cause.HERE,
                 f"The stored attachments cannot be read: {error}",
                 "Make the file store available again, then run the same command.",
             ) from error
@@ -166,7 +170,7 @@ class Line:
             self._transport.abort()
             if isinstance(error, OSError):
                 raise Stopped(
-                    f"The journal of replies cannot be written: {error}", _MAKE_ROOM
+                    Cause.HERE, f"The journal of replies cannot be written: {error}", _MAKE_ROOM
                 ) from error
             raise
         if won:
@@ -179,7 +183,7 @@ class Line:
         with self._gear.sessions() as session:
             pause = delivery.pause_of(session, self._lane.tenant_id, self._lane.version_id)
         if pause is not None:
-            raise Stopped(str(pause), RESUME)
+            raise Stopped(Cause.NOBODY, str(pause), RESUME)
 
     def _commit(self, job: Claimed, started: datetime, staged: Staged) -> bool:
         with self._gear.sessions() as session:
@@ -188,7 +192,7 @@ class Line:
                 self._lane.tenant_id,
                 job,
                 worker=self._worker,
-                lease_until=self._gear.clock.now() + LEASE,
+                lease_until=self._gear.clock.now() + self._gear.lease,
                 data_started_at=started,
                 recipients=staged.recipients,
             )
@@ -223,16 +227,18 @@ class Line:
         )
         failpoint("after_record")
         if unwritten is not None:
-            raise Stopped(f"The journal of replies cannot be written: {unwritten}", _MAKE_ROOM)
+            raise Stopped(
+                Cause.HERE, f"The journal of replies cannot be written: {unwritten}", _MAKE_ROOM
+            )
         if verdict.outcome is Outcome.ACCOUNT:
-            raise Stopped(f"The server refuses this account: {said(reply)}", _MEND)
+            raise Stopped(Cause.ACCOUNT, f"The server refuses this account: {said(reply)}", _MEND)
         self._stop_if_too_fast(verdict, said(reply))
 
     def _not_sent(self, job: Claimed, failure: TransportFailure, slowed_before: int) -> None:
         """The conversation failed before the dot: the job, or the account, is at fault."""
         verdict = classify(failure)
         if verdict.outcome is Outcome.ACCOUNT:
-            raise Stopped(failure.message, f"No try was counted. {_MEND}")
+            raise Stopped(Cause.ACCOUNT, failure.message, f"No try was counted. {_MEND}")
         self._unreachable = self._unreachable + 1 if failure.stage in _BEFORE_A_MESSAGE else 0
         if failure.reply is not None:
             self._run.heard(too_fast=verdict.slow_down, slowed_before=slowed_before)
@@ -240,11 +246,12 @@ class Line:
         self._record(job, settled(verdict, job, job.attempt_count + 1, now, self._lane, failure))
         self._stop_if_too_fast(verdict, failure.message)
         if self._unreachable >= UNREACHABLE_TRIES:
-            raise Stopped(failure.message, "The other messages are still queued.")
+            raise Stopped(Cause.SERVER, failure.message, "The other messages are still queued.")
 
     def _stop_if_too_fast(self, verdict: Verdict, answer: str) -> None:
         if verdict.slow_down and self._run.complaints >= COMPLAINTS:
             raise Stopped(
+                Cause.SERVER,
                 f"{COMPLAINTS} times in a row the server said that this is too fast: {answer}",
                 "The other messages are still queued. Run the same command later, or lower "
                 "`delivery.rate_limit.messages_per_minute` in the next version.",

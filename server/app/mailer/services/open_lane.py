@@ -23,8 +23,12 @@ from app.mailer.ports import (
     ServerAccess,
 )
 from app.mailer.services.import_campaign import stored_campaign
-from app.mailer.services.lane import Lane
+from app.mailer.services.lane import LEASE, Lane
 from app.mailer.services.server_access import SmtpOverrides, smtp_access, wants_sent_copy
+
+
+def _hang_up(_access: ServerAccess, transport: MailTransport) -> None:
+    transport.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,11 @@ class Outbox:
     box: SecretBox
     connect: Callable[[ServerAccess], MailTransport]
     overrides: SmtpOverrides
+    disconnect: Callable[[ServerAccess, MailTransport], None] = _hang_up
+    #: How long a worker that says nothing keeps its jobs, and how many of them a connection may
+    #: have past the point of no return.
+    lease: timedelta = LEASE
+    window: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,7 @@ def open_lane(
 
     return Lane(
         tenant_id=tenant_id,
+        campaign_id=campaign_id,
         version_id=version_id,
         account=Allowance(
             f"account:{account.id}", account.per_minute, account.per_hour, account.per_day
@@ -77,10 +87,12 @@ def open_lane(
         campaign=Allowance(
             f"campaign:{campaign_id}", own.messages_per_minute if rate_limit else None
         ),
-        concurrency=own.concurrency if at_most is None else min(own.concurrency, at_most),
+        own_concurrency=own.concurrency,
+        account_concurrency=own.concurrency if at_most is None else at_most,
         retry=terms.retry,
         append_sent=terms.append_sent,
         connect=lambda: outbox.connect(access),
+        disconnect=lambda transport: outbox.disconnect(access, transport),
         opens=opens,
     )
 

@@ -103,6 +103,29 @@ class Recovered:
         return bool(self.replayed or self.queued or self.in_doubt)
 
 
+def recover_dead(
+    sessions: sessionmaker[Session],
+    tenant_id: UUID,
+    abandoned: Iterable[AbandonedJournal],
+    *,
+    clock: Clock,
+    terms_of: Callable[[Session, UUID], Terms],
+) -> Recovered:
+    """Clean up after the dead of this machine: replay their journals, take back what they held.
+
+    A worker whose journal is unlocked is dead, so its leases need not run out first. Everything
+    here can be interrupted and done again: a journal goes only when the database has it all.
+    `terms_of` tells a version's retry policy.
+    """
+    total = Recovered()
+    for dead in abandoned:
+        failpoint("recover_before_replay")
+        total += _take_over(sessions, tenant_id, dead, clock, terms_of)
+        failpoint("recover_before_discard")
+        dead.discard()
+    return total
+
+
 def recover(
     sessions: sessionmaker[Session],
     tenant_id: UUID,
@@ -111,18 +134,8 @@ def recover(
     clock: Clock,
     terms_of: Callable[[Session, UUID], Terms],
 ) -> Recovered:
-    """Clean up after the dead: replay their journals, then take back what they held.
-
-    A worker whose journal is unlocked is dead, so its leases need not run out first. Everything
-    here can be interrupted and done again: a journal goes only when the database has it all.
-    `terms_of` tells a version's retry policy.
-    """
-    total = Recovered()
-    for dead in journal.abandoned():
-        failpoint("recover_before_replay")
-        total += _take_over(sessions, tenant_id, dead, clock, terms_of)
-        failpoint("recover_before_discard")
-        dead.discard()
+    """As `recover_dead`; and what any worker held longer than its lease is taken back, too."""
+    total = recover_dead(sessions, tenant_id, journal.abandoned(), clock=clock, terms_of=terms_of)
     with sessions() as session:
         queued, in_doubt = leases.expire(session, tenant_id, now=clock.now(), dead_worker=None)
         session.commit()

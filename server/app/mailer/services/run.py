@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,17 +12,25 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.db.repositories.delivery import Claimed
 from app.mailer.domain.delivery.job import SendStatus
 from app.mailer.domain.mail_account import slowest
-from app.mailer.services.lane import Gear, Lane, OnDone, Stopped, Tally
+from app.mailer.ports import LimiterAway, StopSign
+from app.mailer.services.lane import Cause, Gear, Lane, OnDone, Stopped, Tally
 
 #: Letters a minute that a run starts from where the server complains before it took any.
 _MODEST_PACE = 60.0
+_LIMITS = "Nothing is sent without them. Start Redis, or mend REDIS_URL; letters wait meanwhile."
 
 
 class Run:
     """What the connections of one run share."""
 
     def __init__(
-        self, gear: Gear, lane: Lane, stop: threading.Event, limit: int | None, on_done: OnDone
+        self,
+        gear: Gear,
+        lane: Lane,
+        stop: StopSign,
+        limit: int | None,
+        seconds: float | None,
+        on_done: OnDone,
     ) -> None:
         self.gear = gear
         self.lane = lane
@@ -32,6 +41,7 @@ class Run:
         self._on_done = on_done
         self._lock = threading.Lock()
         self._began = gear.clock.monotonic()
+        self._until = math.inf if seconds is None else self._began + seconds
         #: Whether letters go one by one, when their turn comes. A complaint makes it so.
         self.is_paced = lane.is_paced
         #: How often the pace was lowered, and how often since a message was answered otherwise.
@@ -46,19 +56,35 @@ class Run:
         try:
             yield
         except Stopped as stopped:
-            self._halt(stopped.reason, stopped.hint)
+            self._halt(stopped.cause, stopped.reason, stopped.hint)
+        except LimiterAway as away:
+            self._halt(Cause.HERE, f"The limits cannot be asked: {away}", _LIMITS)
         except SQLAlchemyError as error:
             self._halt(
+                Cause.HERE,
                 f"The database could not be used ({type(error).__name__}).",
                 "Run the same command again: what the server answered is in the journal.",
             )
         except Exception as error:
-            self._halt(f"Sending ended unexpectedly ({type(error).__name__}: {error}).")
+            self._halt(Cause.HERE, f"Sending ended unexpectedly ({type(error).__name__}: {error}).")
             raise
 
     @property
     def ended(self) -> bool:
-        return self._stop.is_set() or self._halted.is_set()
+        return (
+            self._stop.is_set()
+            or self._halted.is_set()
+            or self.gear.clock.monotonic() >= self._until
+        )
+
+    @property
+    def patience(self) -> float:
+        """How many seconds the run goes on at most."""
+        return max(0.0, self._until - self.gear.clock.monotonic())
+
+    def end(self) -> None:
+        """Let all connections come to their end."""
+        self._halted.set()
 
     def wait(self, seconds: float) -> None:
         """Wait, at most until the run ends."""
@@ -108,8 +134,8 @@ class Run:
             self.tally.outcomes[status] += 1
             self._on_done(job, status)
 
-    def _halt(self, reason: str, hint: str = "") -> None:
+    def _halt(self, cause: Cause, reason: str, hint: str = "") -> None:
         with self._lock:
             if self.tally.stopped is None:
-                self.tally.stopped, self.tally.hint = reason, hint
+                self.tally.cause, self.tally.stopped, self.tally.hint = cause, reason, hint
         self._halted.set()

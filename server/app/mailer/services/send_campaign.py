@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,11 +18,7 @@ from app.db.repositories.delivery import Claimed, Pause
 from app.mailer.domain.delivery.job import OPEN, SendStatus
 from app.mailer.domain.mime.frame import Base64Cache
 from app.mailer.domain.version import VersionEvent, move, sources_of
-from app.mailer.ports import (
-    Envelope,
-    Journal,
-    MailTransport,
-)
+from app.mailer.ports import Envelope, Journal, MailTransport, StopSign
 from app.mailer.services.approved_bytes import ChangedAfterBuild, approved_bytes
 from app.mailer.services.engine import Engine
 from app.mailer.services.line import RESUME
@@ -64,7 +59,7 @@ def send_campaign(
     journal: Journal,
     limit: int | None,
     rate_limit: bool,
-    stop: threading.Event,
+    stop: StopSign,
     on_start: Callable[[int], None],
     on_done: Callable[[Claimed, SendStatus], None],
 ) -> SendReport:
@@ -91,6 +86,8 @@ def send_campaign(
         limiter=outbox.limiter,
         journal=journal,
         clock=outbox.clock,
+        window=outbox.window,
+        lease=outbox.lease,
     )
     left = limit
     for version_id, _count in due:

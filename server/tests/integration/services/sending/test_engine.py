@@ -24,7 +24,7 @@ from app.mailer.domain.delivery.job import Event, SendStatus
 from app.mailer.domain.errors import MailerError
 from app.mailer.services import line as line_module
 from app.mailer.services import recovery as recovery_module
-from app.mailer.services.line import LEASE
+from app.mailer.services.lane import LEASE
 from app.mailer.services.review import Selection, resolve
 from tests.integration.services.sending.house import House, letter, make_house
 from tests.integration.services.sending.world import (

@@ -18,7 +18,7 @@ from app.mailer.domain.delivery.job import ImapStatus, SendStatus
 from app.mailer.domain.delivery.retry import RetryPolicy
 from app.mailer.ports import JournalRecord, RecipientReply, Reply, Stage
 from app.mailer.services import recovery
-from app.mailer.services.line import LEASE
+from app.mailer.services.lane import LEASE
 from app.mailer.services.recovery import Recovered, recover
 from tests.integration.services.sending.house import START, House, letter
 

@@ -156,7 +156,7 @@ def test_a_cancelled_import_leaves_no_body_behind(shop: Shop) -> None:
 
 
 def test_the_worker_of_an_api_process_is_replaced_when_it_dies(shop: Shop) -> None:
-    worker = WorkerProcess(shop.program.settings)
+    worker = WorkerProcess(shop.program.settings, "run_operations")
     worker.start()
     try:
         first = shop.put_down(Kind.VALIDATE, shop.take().version_id)
