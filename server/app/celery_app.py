@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 
 from app.settings import get_settings
 
@@ -25,7 +25,7 @@ def make_celery() -> Celery:
     settings = get_settings()
     app = Celery("multimailer", broker=settings.redis_url, include=["app.mailer.tasks"])
     options: dict[str, Any] = {
-        "task_queues": [Queue(name) for name in QUEUES],
+        "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in QUEUES],
         "task_default_queue": "default",
         # Nobody waits for what a task returns; the database has it.
         "result_backend": None,

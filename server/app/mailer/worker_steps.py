@@ -13,11 +13,12 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 from celery import Celery, bootsteps
 from celery.signals import task_received, worker_ready, worker_shutdown
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 
 from app.bootstrap.broker import make_bell
 from app.celery_app import DISPATCH_SECONDS
@@ -70,12 +71,14 @@ class _Watch:
 
     def end(self) -> None:
         self._ending = True
+        with suppress(Exception), self._app.connection_for_write() as connection:
+            connection.default_channel.queue_delete(self._queue)
 
     def watch(self) -> None:
         while not self._ending:
             time.sleep(_CALL_SECONDS)
             try:
-                self._app.send_task(_CALL, queue=self._queue, retry=False)
+                self._app.send_task(_CALL, queue=self._queue, retry=False, expires=_DEAF_SECONDS)
             except Exception:  # the broker is away: nobody can be heard now
                 self.hear()
                 continue
@@ -110,8 +113,8 @@ def supervise(app: Celery) -> None:
 
     @worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
     def ready(sender: Any, **_: Any) -> None:
-        queue = f"worker.{sender.hostname}.{os.getpid()}"
-        sender.add_task_queue(Queue(queue, auto_delete=True, expires=300))
+        queue = f"worker.{sender.hostname}"
+        sender.add_task_queue(Queue(queue, Exchange(queue), routing_key=queue))
         watches.append(_Watch(app, queue))
         threading.Thread(target=watches[0].watch, name="watch", daemon=True).start()
 
