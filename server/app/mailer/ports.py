@@ -369,16 +369,19 @@ class Journal(Protocol):
     """A local, fsynced file of replies, held by one live worker of one tenant.
 
     The worker holds a lock on its journal as long as it lives, so a journal whose lock is free
-    belongs to a dead worker: its leases need not be waited for. `check` makes sure that one more
-    record will fit on the disk and raises `OSError` where not; `record` returns once the bytes
-    are on disk. `abandoned` yields the journals of the dead, each locked by the caller meanwhile.
-    `close` removes the journal if `settled` (the database knows everything that it holds).
+    belongs to a dead worker: its leases need not be waited for. `check` makes sure that more
+    records will fit on the disk, `dot` notes that a closing dot is about to leave, `record` what
+    the server answered: both are kept where the process dies, and by `sync` also where the machine
+    does. All raise `OSError`. `abandoned` yields the journals of the dead, each locked by the
+    caller meanwhile. `close` removes it if `settled` (the database knows everything that it holds).
     """
 
     worker: str
 
     def check(self) -> None: ...
+    def dot(self, job_id: UUID, fence: int) -> None: ...
     def record(self, record: JournalRecord) -> None: ...
+    def sync(self) -> None: ...
     def abandoned(self) -> Iterator[AbandonedJournal]: ...
     def close(self, *, settled: bool) -> None: ...
 
@@ -394,9 +397,14 @@ class Journals(Protocol):
 
 
 class AbandonedJournal(Protocol):
+    """A dead worker's journal. `dots` are the jobs (with fence) whose closing dot may have left;
+    None where the machine was started anew since, so that some may be missing.
+    """
+
     worker: str
 
     def records(self) -> Sequence[JournalRecord]: ...
+    def dots(self) -> AbstractSet[tuple[UUID, int]] | None: ...
     def discard(self) -> None: ...
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Table, bindparam, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
+from app.db.locking import await_pause
 from app.db.models import AttemptOutcome, Job, SendAttempt
 from app.db.repositories.delivery import Claimed, moved, not_paused
 from app.mailer.domain.delivery.job import Event, ImapStatus, SendStatus, sources_of, target_of
@@ -29,7 +30,8 @@ class Attempted:
     """How one try ended, for the job and its `send_attempts` row.
 
     Without an `outcome` no server was asked: it is no attempt. `counts`: whether it is one of the
-    message's tries, which a complaint about the pace or the account is not.
+    message's tries, which a complaint about the pace or the account is not. `committed`: whether
+    the job was past the point of no return.
     """
 
     event: Event
@@ -40,52 +42,132 @@ class Attempted:
     error: str | None = None
     due_at: datetime | None = None
     counts: bool = True
+    committed: bool = False
+    data_started_at: datetime | None = None
 
 
 def commit_to_send(
     session: Session,
     tenant_id: UUID,
-    job: Claimed,
+    campaign_id: UUID,
+    jobs: Sequence[Claimed],
     *,
     worker: str,
     lease_until: datetime,
-    data_started_at: datetime,
-    recipients: Sequence[RecipientReply],
-) -> bool:
-    """The one statement after which the closing dot may leave, once it is committed.
+) -> set[UUID]:
+    """The one statement after which the closing dots may leave, once it is committed.
 
-    False where the job is no longer this worker's: another took it, or a person cancelled it; and
-    where the campaign was paused, which leaves it this worker's to give back.
+    The jobs, all of one version, for which it is so. Missing are those that are no longer this
+    worker's: another took it, or a person cancelled it; and all of them where the campaign is
+    paused, which leaves them this worker's to give back.
     """
-    won = moved(
-        session.execute(
+    await_pause(session, campaign_id)
+    return set(
+        session.scalars(
             update(Job)
             .where(
                 Job.tenant_id == tenant_id,
-                Job.id == job.id,
+                tuple_(Job.id, Job.fence).in_([(job.id, job.fence) for job in jobs]),
                 Job.send_status.in_(sources_of(Event.COMMIT)),
-                Job.fence == job.fence,
                 Job.worker == worker,
-                not_paused(tenant_id, job.version_id),
+                not_paused(tenant_id, jobs[0].version_id),
             )
             .values(
                 send_status=target_of(Event.COMMIT),
                 lease_until=lease_until,
                 attempt_count=Job.attempt_count + 1,
             )
+            .returning(Job.id)
             .execution_options(synchronize_session=False)
         )
     )
-    if not won:
+
+
+def renew(
+    session: Session, tenant_id: UUID, jobs: Sequence[Claimed], *, worker: str, until: datetime
+) -> set[UUID]:
+    """Keep jobs that are past the point of no return for longer; those that are still held."""
+    return set(
+        session.scalars(
+            update(Job)
+            .where(
+                Job.tenant_id == tenant_id,
+                tuple_(Job.id, Job.fence).in_([(job.id, job.fence) for job in jobs]),
+                Job.send_status == target_of(Event.COMMIT),
+                Job.worker == worker,
+            )
+            .values(lease_until=until)
+            .returning(Job.id)
+            .execution_options(synchronize_session=False)
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A message that the server took: its reply, and what each recipient's RCPT was answered."""
+
+    job: Claimed
+    reply: Reply
+    recipients: Sequence[RecipientReply]
+    data_started_at: datetime
+    at: datetime
+
+
+_job_t, _attempt_t = cast("Table", Job.__table__), cast("Table", SendAttempt.__table__)
+
+
+def record_accepted(
+    session: Session,
+    tenant_id: UUID,
+    accepted: Sequence[Accepted],
+    *,
+    worker: str,
+    append_pending: bool,
+) -> bool:
+    """Write down that messages were taken, all at once.
+
+    False where one had moved on without this worker: then the caller rolls back, and takes them
+    one by one.
+    """
+    connection = session.connection()
+    result = connection.execute(
+        _ACCEPT,
+        [
+            {
+                "its_tenant": tenant_id,
+                "its_id": each.job.id,
+                "its_fence": each.job.fence,
+                "its_code": each.reply.code,
+                "its_reply": _kept(each.reply.text),
+                **{f"its_{name}": value for name, value in _sent(each.at, append_pending).items()},
+            }
+            for each in accepted
+        ],
+    )
+    if moved(result) != len(accepted):
         return False
-    _insert_attempt(
-        session,
-        tenant_id,
-        job,
-        worker=worker,
-        data_started_at=data_started_at,
-        stage=Stage.DOT,
-        recipient_replies=_as_json(recipients),
+    connection.execute(
+        _ATTEMPT,
+        [
+            {
+                "tenant_id": tenant_id,
+                "its_tenant": tenant_id,
+                "job_id": each.job.id,
+                "its_job": each.job.id,
+                "fence": each.job.fence,
+                "worker": worker,
+                "claimed_at": each.job.claimed_at,
+                "data_started_at": each.data_started_at,
+                "replied_at": each.at,
+                "outcome": AttemptOutcome.ACCEPTED,
+                "stage": Stage.DOT,
+                "code": each.reply.code,
+                "reply": _kept(each.reply.text),
+                "recipient_replies": _as_json(each.recipients),
+            }
+            for each in accepted
+        ],
     )
     return True
 
@@ -101,7 +183,7 @@ def record(
     append_pending: bool,
 ) -> bool:
     """Write down how a try ended. False where the job had moved on without this worker."""
-    committed = attempted.stage is Stage.DOT
+    committed = attempted.committed
     values: dict[str, Any] = {
         "send_status": target_of(attempted.event),
         "worker": None,
@@ -135,23 +217,19 @@ def record(
     )
     if not won:
         return False
-    outcome = {
-        "replied_at": now,
-        "outcome": attempted.outcome,
-        "stage": attempted.stage,
-        "code": attempted.reply.code if attempted.reply else None,
-        "reply": _kept(attempted.reply.text if attempted.reply else attempted.error or ""),
-    }
-    if committed:
-        _end_attempt(session, tenant_id, job.id, job.fence, **outcome)
-    elif attempted.outcome is not None:
+    if attempted.outcome is not None:
         _insert_attempt(
             session,
             tenant_id,
             job,
             worker=worker,
+            data_started_at=attempted.data_started_at,
+            replied_at=now,
+            outcome=attempted.outcome,
+            stage=attempted.stage,
+            code=attempted.reply.code if attempted.reply else None,
+            reply=_kept(attempted.reply.text if attempted.reply else attempted.error or ""),
             recipient_replies=_as_json(attempted.recipients),
-            **outcome,
         )
     return True
 
@@ -165,12 +243,22 @@ class Found:
     send_status: SendStatus
     attempt_count: int
     queued_at: datetime
+    worker: str | None
+    claimed_at: datetime | None
 
 
 def find_for_reply(session: Session, tenant_id: UUID, job_id: UUID, fence: int) -> Found | None:
     """The job that a journalled reply is about, if it still waits to hear of it."""
     row = session.execute(
-        select(Job.id, Job.version_id, Job.send_status, Job.attempt_count, Job.queued_at).where(
+        select(
+            Job.id,
+            Job.version_id,
+            Job.send_status,
+            Job.attempt_count,
+            Job.queued_at,
+            Job.worker,
+            Job.claimed_at,
+        ).where(
             Job.tenant_id == tenant_id,
             Job.id == job_id,
             Job.fence == fence,
@@ -179,7 +267,15 @@ def find_for_reply(session: Session, tenant_id: UUID, job_id: UUID, fence: int) 
     ).one_or_none()
     if row is None or row.queued_at is None:
         return None
-    return Found(row.id, row.version_id, row.send_status, row.attempt_count, row.queued_at)
+    return Found(
+        row.id,
+        row.version_id,
+        row.send_status,
+        row.attempt_count,
+        row.queued_at,
+        row.worker,
+        row.claimed_at,
+    )
 
 
 def apply_reply(
@@ -227,7 +323,7 @@ def apply_reply(
         _end_attempt(
             session,
             tenant_id,
-            found.id,
+            found,
             fence,
             replied_at=at,
             outcome=outcome,
@@ -246,34 +342,50 @@ def _sent(at: datetime, append_pending: bool) -> dict[str, Any]:
 
 
 def _end_attempt(
-    session: Session, tenant_id: UUID, job_id: UUID, fence: int, **values: Any
+    session: Session, tenant_id: UUID, found: Found, fence: int, **values: Any
 ) -> None:
-    """Complete the attempt that `commit_to_send` began under this fence."""
-    session.execute(
+    """Write down, or complete, the attempt under this fence, which broke off."""
+    known = session.execute(
         update(SendAttempt)
         .where(
             SendAttempt.tenant_id == tenant_id,
-            SendAttempt.job_id == job_id,
+            SendAttempt.job_id == found.id,
             SendAttempt.fence == fence,
         )
         .values(**values)
         .execution_options(synchronize_session=False)
+    )
+    if not moved(known):
+        session.execute(
+            insert(SendAttempt).values(
+                tenant_id=tenant_id,
+                job_id=found.id,
+                number=_next_number(tenant_id, found.id),
+                fence=fence,
+                worker=found.worker,
+                claimed_at=found.claimed_at,
+                stage=Stage.DOT,
+                **values,
+            )
+        )
+
+
+def _next_number(tenant_id: Any, job_id: Any) -> Any:
+    return (
+        select(func.coalesce(func.max(SendAttempt.number), 0) + 1)
+        .where(SendAttempt.tenant_id == tenant_id, SendAttempt.job_id == job_id)
+        .scalar_subquery()
     )
 
 
 def _insert_attempt(
     session: Session, tenant_id: UUID, job: Claimed, *, worker: str, **values: Any
 ) -> None:
-    number = (
-        select(func.coalesce(func.max(SendAttempt.number), 0) + 1)
-        .where(SendAttempt.tenant_id == tenant_id, SendAttempt.job_id == job.id)
-        .scalar_subquery()
-    )
     session.execute(
         insert(SendAttempt).values(
             tenant_id=tenant_id,
             job_id=job.id,
-            number=number,
+            number=_next_number(tenant_id, job.id),
             fence=job.fence,
             worker=worker,
             claimed_at=job.claimed_at,
@@ -296,3 +408,29 @@ def _as_json(recipients: Sequence[RecipientReply]) -> list[dict[str, Any]]:
 def _kept(text: str) -> str:
     """A server's words, as many of them as anybody reads."""
     return clean_text(text[:_LONGEST_WORDS])
+
+
+#: Compiled once: these two are most of what sending asks of the database.
+_ACCEPT = (
+    update(_job_t)
+    .where(
+        _job_t.c.tenant_id == bindparam("its_tenant"),
+        _job_t.c.id == bindparam("its_id"),
+        _job_t.c.fence == bindparam("its_fence"),
+        _job_t.c.send_status.in_(sources_of(Event.ACCEPTED)),
+    )
+    .values(
+        send_status=target_of(Event.ACCEPTED),
+        worker=None,
+        lease_until=None,
+        due_at=None,
+        last_error=None,
+        last_code=bindparam("its_code"),
+        last_reply=bindparam("its_reply"),
+        sent_at=bindparam("its_sent_at"),
+        imap_status=bindparam("its_imap_status"),
+    )
+)
+_ATTEMPT = insert(_attempt_t).values(
+    number=_next_number(bindparam("its_tenant"), bindparam("its_job"))
+)

@@ -191,6 +191,16 @@ def frame_of(session: Session, tenant_id: UUID, job_id: UUID) -> bytes | None:
     )
 
 
+def frames_of(session: Session, tenant_id: UUID, job_ids: Collection[UUID]) -> dict[UUID, bytes]:
+    """The frozen messages of some jobs, by job; those that are gone are missing."""
+    rows = session.execute(
+        select(JobMessage.job_id, JobMessage.frame).where(
+            JobMessage.tenant_id == tenant_id, JobMessage.job_id.in_(job_ids)
+        )
+    )
+    return {row.job_id: row.frame for row in rows}
+
+
 def _due(tenant_id: UUID, version_id: UUID, now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
         Job.tenant_id == tenant_id,

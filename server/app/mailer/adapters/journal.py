@@ -1,8 +1,9 @@
 """The journal of replies: what the server answered, on this machine's disk before the database.
 
-One file for each live worker, `<folder>/<worker>.journal`: a JSON object a line. The file is
-locked (`flock`) from its creation until the process ends, however it ends, so a free lock proves
-that its worker is dead. Space is set aside ahead of need, so that a full disk is noticed before a
+One file for each live worker, `<folder>/<worker>.journal`: a JSON object a line. Before
+each closing dot stands that it may leave; behind it, what the server answered. The file is locked
+(`flock`) from its creation until the process ends, however it ends, so a free lock proves that its
+worker is dead. Space is set aside ahead of need, so that a full disk is noticed before a
 dot leaves and never after it.
 """
 
@@ -13,9 +14,11 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
@@ -27,8 +30,8 @@ from app.mailer.ports import AbandonedJournal, Journal, JournalRecord
 _LONGEST_TEXT = 1_000
 #: No record is longer, with every character of the text escaped.
 _LONGEST_RECORD = 8 * 1024
-#: Set aside ahead of each dot: a record for each connection that a campaign may have (100).
-_AHEAD = 128 * _LONGEST_RECORD
+#: Set aside ahead of dots: a window of records for each of the connections of a process, and more.
+_AHEAD = 512 * _LONGEST_RECORD
 #: Set aside at once, so that a file is rarely enlarged.
 _CHUNK = 2 * _AHEAD
 _SUFFIX = ".journal"
@@ -53,6 +56,7 @@ class FileJournal:
         self._end = 0
         self._reserved = 0
         self._lock = threading.Lock()
+        self._write(orjson.dumps({"boot": _boot()}) + b"\n")
 
     def check(self) -> None:
         with self._lock:
@@ -62,6 +66,9 @@ class FileJournal:
                 os.posix_fallocate(self._fd, self._end, _CHUNK)
                 os.fsync(self._fd)
                 self._reserved = self._end + _CHUNK
+
+    def dot(self, job_id: UUID, fence: int) -> None:
+        self._write(b'{"dot":"%s","fence":%d}\n' % (str(job_id).encode(), fence))
 
     def record(self, record: JournalRecord) -> None:
         line = orjson.dumps(
@@ -73,14 +80,20 @@ class FileJournal:
                 "at": record.at.isoformat(),
             }
         )
+        self._write(line + b"\n")
+
+    def sync(self) -> None:
         with self._lock:
-            rest = memoryview(line + b"\n")
+            os.fdatasync(self._open())
+
+    def _write(self, line: bytes) -> None:
+        with self._lock:
+            rest = memoryview(line)
             end = self._end
             while rest:
                 written = os.pwrite(self._open(), rest, end)
                 rest, end = rest[written:], end + written
             # After a failure the next record takes the same place, so that no torn one is in front.
-            os.fdatasync(self._fd)
             self._end = end
 
     def abandoned(self) -> Iterator[AbandonedJournal]:
@@ -132,9 +145,8 @@ class _Abandoned:
 
     def records(self) -> Sequence[JournalRecord]:
         found = []
-        for line in self._path.read_bytes().split(b"\n"):
-            try:
-                row = orjson.loads(line)
+        for row in self._rows():
+            with suppress(KeyError, ValueError, TypeError):
                 found.append(
                     JournalRecord(
                         job_id=UUID(str(row["job"])),
@@ -144,10 +156,22 @@ class _Abandoned:
                         at=datetime.fromisoformat(row["at"]),
                     )
                 )
-            except (orjson.JSONDecodeError, KeyError, ValueError, TypeError):
-                # The space set aside, or a line cut off by the crash: no reply was kept there.
-                continue
         return found
+
+    def dots(self) -> AbstractSet[tuple[UUID, int]] | None:
+        rows = list(self._rows())
+        if not rows or rows[0].get("boot") != _boot():
+            # What was not synced may be gone with the machine.
+            return None
+        return {(UUID(row["dot"]), row["fence"]) for row in rows if "dot" in row}
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        for line in self._path.read_bytes().split(b"\n"):
+            # The space set aside, or a line cut off by the crash: nothing was kept there.
+            with suppress(orjson.JSONDecodeError):
+                row = orjson.loads(line)
+                if isinstance(row, dict):
+                    yield row
 
     def discard(self) -> None:
         self._path.unlink(missing_ok=True)
@@ -182,6 +206,11 @@ def _take(path: Path) -> _Abandoned | None:
         pass
     os.close(fd)
     return None
+
+
+def _boot() -> str:
+    """Another one each time that the machine starts: files keep what was written until then."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _sync_folder(folder: Path) -> None:

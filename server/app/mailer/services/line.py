@@ -1,39 +1,61 @@
 """One connection to the mail server, and the messages that go over it. Nothing lost, nothing twice.
 
-One message goes through these steps, and a crash between any two of them is told from the rows:
+One message goes through these steps, and a crash between any two of them is told from the rows and
+from this machine's journal:
 
 1. claim: the job is leased to this worker under a new fence (one statement for a batch);
 2. stage: envelope and text go to the server, all but the closing dot;
 3. commit: one compare-and-set says that the dot may leave; no row won, no dot;
-4. finish: the dot leaves, the server answers;
-5. journal: the answer is on this machine's disk;
-6. record: the answer is in the database.
+4. note: the journal says that the dot is about to leave;
+5. finish: the dot leaves, the server answers;
+6. journal: the answer is on this machine's disk;
+7. record: the answer is in the database.
 
-Before 3 everything can be repeated. Between 3 and 5 the job is in doubt. After 5 the journal is
+Before 4 everything can be repeated. Between 4 and 6 the job is in doubt. After 6 the journal is
 replayed. The order of these steps is the promise; do not change it to save a round trip.
+
+Where nothing limits the pace, a window of messages is committed in one transaction, before the
+first of them is staged, and together with what became of the window before. What the loss of the
+process leaves in doubt is the same, since the journal names each dot; the loss of the whole machine
+leaves a window.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
 
 from app.db.models import AttemptOutcome
 from app.db.repositories import attempts, delivery, leases
-from app.db.repositories.attempts import Attempted
+from app.db.repositories.attempts import Accepted, Attempted
 from app.db.repositories.delivery import Claimed
 from app.failpoints import failpoint
 from app.mailer.domain.delivery.job import Event, SendStatus, target_of
 from app.mailer.domain.delivery.replies import Outcome, Verdict, classify, said
 from app.mailer.domain.errors import BlobMissing, StorageFailed
-from app.mailer.ports import Envelope, JournalRecord, Stage, Staged, TransportFailure
+from app.mailer.ports import (
+    Envelope,
+    JournalRecord,
+    RecipientReply,
+    Reply,
+    Stage,
+    TransportFailure,
+)
 from app.mailer.services.approved_bytes import ChangedAfterBuild, approved_bytes
 from app.mailer.services.lane import Cause, Stopped
 from app.mailer.services.recovery import replay, settled
 from app.mailer.services.run import Run
 
-#: How many due jobs all connections hold together where no rate limit asks for one at a time.
-BATCH = 20
+#: Due jobs that a connection takes at once where no rate limit asks for one at a time: few at
+#: first, so that the other connections find some.
+FIRST_BATCH, BATCH = 4, 64
+#: Bytes of messages in one window, since they are in memory.
+_WINDOW_BYTES = 4 * 2**20
 #: After so many failures in a row before a message could begin, the run ends; the other messages
 #: stay queued.
 UNREACHABLE_TRIES = 3
@@ -43,6 +65,19 @@ _MAKE_ROOM = "Make room on the disk or mend JOURNAL_DIR, then run the same comma
 RESUME = "What is not sent stays queued; resume the campaign, then run the same command again."
 _MEND = "Mend the account, then run the same command again."
 _BEFORE_A_MESSAGE = frozenset({Stage.CONNECT, Stage.TLS, Stage.AUTH})
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """What became of one message, to be written down. `recipients` answered RCPT so."""
+
+    job: Claimed
+    attempted: Attempted
+    at: datetime
+
+
+class _Outrun(Exception):
+    """Some job moved on without this worker: each is to be looked at by itself."""
 
 
 class Line:
@@ -55,6 +90,11 @@ class Line:
         self._worker = run.gear.journal.worker
         self._transport = run.lane.connect()
         self._held: deque[Claimed] = deque()
+        self._batch = FIRST_BATCH
+        #: Committed, and no dot of them left.
+        self._committed: deque[tuple[Claimed, list[bytes]]] = deque()
+        self._renew_at = 0.0
+        self._settled: list[_Settled] = []
         self._unreachable = 0
 
     def work(self) -> None:
@@ -65,8 +105,11 @@ class Line:
                         Cause.NOBODY,
                         f"The send window has closed; it opens at {opens:%Y-%m-%d %H:%M} UTC.",
                     )
-                self._send(self._held[0])
-                self._held.popleft()
+                if self._run.is_paced or self._gear.window == 1:
+                    self._write_down()
+                    self._send_one()
+                else:
+                    self._send_window()
                 if self._run.is_paced:
                     # Others than this one were claimed before the server asked for a pace.
                     self._release()
@@ -74,15 +117,25 @@ class Line:
                 # Nothing left to claim, or nothing that may be.
                 self._stop_if_paused()
         finally:
-            try:
-                self._release()
-            finally:
-                self._lane.disconnect(self._transport)
+            self._end()
+
+    def _end(self) -> None:
+        """Write down what is known, and give the rest back."""
+        try:
+            self._write_down()
+            self._withdraw()
+            self._release()
+        finally:
+            self._lane.disconnect(self._transport)
+
+    # -- claim and give back
 
     def _claim(self) -> bool:
         """Take due jobs; under a rate limit one, when its turn has come."""
         if not self._run.is_paced:
-            return self._take(max(1, BATCH // self._lane.concurrency))
+            batch, self._batch = self._batch, min(2 * self._batch, BATCH)
+            return self._take(batch)
+        self._write_down()
         with self._run.turn:
             # Looked at first, so that nobody waits for a place that no message needs.
             if self._run.ended or not self._any_due():
@@ -133,18 +186,157 @@ class Line:
             self._run.give_places_back(len(self._held))
             self._held.clear()
 
-    def _send(self, job: Claimed) -> None:
+    def _withdraw(self) -> None:
+        """Give back what was committed, of which no dot left."""
+        if self._committed:
+            jobs = [job for job, _ in self._committed]
+            with self._gear.sessions() as session:
+                leases.withdraw(session, self._lane.tenant_id, jobs)
+                session.commit()
+            self._run.give_places_back(len(jobs))
+            self._committed.clear()
+
+    # -- one message, staged before it is committed
+
+    def _send_one(self) -> None:
         """One message from its frozen bytes to the recorded reply, unless it is taken from us."""
-        gear = self._gear
-        with gear.sessions() as session:
-            frame = delivery.frame_of(session, self._lane.tenant_id, job.id)
+        job = self._held[0]
+        chunks = self._bytes_of(job, self._frames([job]))
+        if chunks is None:
+            self._held.popleft()
+            return
+        started, slowed_before = self._gear.clock.now(), self._run.slowed
         try:
-            chunks = approved_bytes(
-                job, frame, lambda ref: gear.blobs.get(self._lane.tenant_id, ref), gear.encoded
+            recipients = self._stage(job, chunks)
+        except TransportFailure as failure:
+            self._not_sent(job, failure, slowed_before, committed=False)
+            self._held.popleft()
+            self._write_down()
+            self._consider(classify(failure), failure.message, failure)
+            return
+        try:
+            failpoint("after_stage")
+            self._make_room()
+            won = self._turn_over([job])
+            failpoint("after_commit")
+        except BaseException:
+            self._transport.abort()
+            raise
+        if not won:
+            self._transport.abort()
+            self._stop_if_paused()
+            self._held.popleft()
+            return
+        self._committed.append((job, chunks))
+        self._held.popleft()
+        self._finish(job, recipients, started, slowed_before)
+
+    # -- a window of messages, committed before the first is staged
+
+    def _send_window(self) -> None:
+        if not self._prepare():
+            return
+        self._make_room()
+        jobs = [job for job, _ in self._committed]
+        waiting, self._committed = self._committed, deque()
+        try:
+            won = self._turn_over(jobs)
+        except BaseException:
+            # Whether it did take effect is found out later: the journal has none of their dots.
+            self._held.extendleft(reversed(jobs))
+            raise
+        failpoint("after_commit")
+        self._committed.extend(each for each in waiting if each[0].id in won)
+        lost = [job for job in jobs if job.id not in won]
+        self._renew_at = self._gear.clock.monotonic() + self._gear.lease.total_seconds() / 3
+        # A complaint about the pace ends the window: the rest of it goes one by one.
+        while self._committed and not (self._run.is_stopping or self._run.is_paced):
+            self._send_committed()
+        self._withdraw()
+        if lost:
+            # Paused, they are still this worker's to give back; else somebody has taken them.
+            self._held.extendleft(reversed(lost))
+            self._stop_if_paused()
+            for _ in lost:
+                self._held.popleft()
+
+    def _prepare(self) -> bool:
+        """Put the next messages together, and prove their bytes."""
+        some: list[Claimed] = []
+        size = 0
+        for job in self._held:
+            size += job.size
+            if len(some) == self._gear.window or (some and size > _WINDOW_BYTES):
+                break
+            some.append(job)
+        frames = self._frames(some)
+        for job in some:
+            chunks = self._bytes_of(job, frames)
+            self._held.popleft()
+            if chunks is not None:
+                self._committed.append((job, chunks))
+        return bool(self._committed)
+
+    def _send_committed(self) -> None:
+        job, chunks = self._committed[0]
+        if not self._still_ours():
+            return
+        started, slowed_before = self._gear.clock.now(), self._run.slowed
+        try:
+            recipients = self._stage(job, chunks)
+        except TransportFailure as failure:
+            self._not_sent(job, failure, slowed_before, committed=True)
+            self._committed.popleft()
+            self._consider(classify(failure), failure.message, failure)
+            return
+        failpoint("after_stage")
+        self._finish(job, recipients, started, slowed_before)
+
+    def _still_ours(self) -> bool:
+        """A window that takes long keeps its lease, or loses what somebody has taken from it."""
+        clock = self._gear.clock
+        if clock.monotonic() < self._renew_at:
+            return True
+        with self._gear.sessions() as session:
+            kept = attempts.renew(
+                session,
+                self._lane.tenant_id,
+                [job for job, _ in self._committed],
+                worker=self._worker,
+                until=clock.now() + self._gear.lease,
+            )
+            session.commit()
+        self._renew_at = clock.monotonic() + self._gear.lease.total_seconds() / 3
+        gone = [each for each in self._committed if each[0].id not in kept]
+        if gone:
+            # Taken for in doubt while this process was frozen, and it knows better.
+            with self._gear.sessions() as session:
+                leases.withdraw(session, self._lane.tenant_id, [job for job, _ in gone])
+                session.commit()
+            self._committed = deque(each for each in self._committed if each[0].id in kept)
+        return not gone
+
+    # -- steps
+
+    def _frames(self, jobs: Sequence[Claimed]) -> dict[UUID, bytes]:
+        with self._gear.sessions() as session:
+            return delivery.frames_of(session, self._lane.tenant_id, [job.id for job in jobs])
+
+    def _bytes_of(self, job: Claimed, frames: dict[UUID, bytes]) -> list[bytes] | None:
+        """The approved bytes; None where they are no longer those, which ends the job."""
+        gear = self._gear
+        try:
+            return approved_bytes(
+                job,
+                frames.get(job.id),
+                lambda ref: gear.blobs.get(self._lane.tenant_id, ref),
+                gear.encoded,
             )
         except ChangedAfterBuild as changed:
-            self._record(job, Attempted(Event.CHANGED, None, Stage.CONNECT, error=str(changed)))
-            return
+            changed_after = Attempted(Event.CHANGED, None, Stage.CONNECT, error=str(changed))
+            self._settled.append(_Settled(job, changed_after, gear.clock.now()))
+            self._write_down()
+            return None
         except (BlobMissing, StorageFailed, OSError) as error:
             raise Stopped(
                 Cause.HERE,
@@ -152,64 +344,53 @@ class Line:
                 "Make the file store available again, then run the same command.",
             ) from error
 
-        started = gear.clock.now()
-        slowed_before = self._run.slowed
+    def _stage(self, job: Claimed, chunks: list[bytes]) -> tuple[RecipientReply, ...]:
         envelope = Envelope(job.envelope_from, job.recipients, job.needs_smtputf8)
-        try:
-            staged = self._transport.stage(envelope, job.size, chunks)
-        except TransportFailure as failure:
-            self._not_sent(job, failure, slowed_before)
-            return
+        recipients = self._transport.stage(envelope, job.size, chunks).recipients
         self._unreachable = 0
+        return recipients
+
+    def _make_room(self) -> None:
         try:
-            failpoint("after_stage")
-            gear.journal.check()
-            won = self._commit(job, started, staged)
-            failpoint("after_commit")
-        except BaseException as error:
-            self._transport.abort()
-            if isinstance(error, OSError):
-                raise Stopped(
-                    Cause.HERE, f"The journal of replies cannot be written: {error}", _MAKE_ROOM
-                ) from error
-            raise
-        if won:
-            self._finish(job, slowed_before)
-        else:
-            self._transport.abort()
-            self._stop_if_paused()
+            self._gear.journal.check()
+        except OSError as error:
+            raise Stopped(
+                Cause.HERE, f"The journal of replies cannot be written: {error}", _MAKE_ROOM
+            ) from error
 
-    def _stop_if_paused(self) -> None:
-        with self._gear.sessions() as session:
-            pause = delivery.pause_of(session, self._lane.tenant_id, self._lane.version_id)
-        if pause is not None:
-            raise Stopped(Cause.NOBODY, str(pause), RESUME)
-
-    def _commit(self, job: Claimed, started: datetime, staged: Staged) -> bool:
-        with self._gear.sessions() as session:
-            won = attempts.commit_to_send(
-                session,
-                self._lane.tenant_id,
-                job,
-                worker=self._worker,
-                lease_until=self._gear.clock.now() + self._gear.lease,
-                data_started_at=started,
-                recipients=staged.recipients,
-            )
-            failpoint("before_commit")
-            session.commit()
-        return won
-
-    def _finish(self, job: Claimed, slowed_before: int) -> None:
-        """The dot leaves now; what comes back is journalled, then recorded."""
+    def _finish(
+        self,
+        job: Claimed,
+        recipients: tuple[RecipientReply, ...],
+        started: datetime,
+        slowed_before: int,
+    ) -> None:
+        """The dot of the first committed job leaves now; what comes back is journalled."""
         gear = self._gear
+        try:
+            gear.journal.dot(job.id, job.fence)
+        except OSError as error:
+            self._transport.abort()
+            raise Stopped(
+                Cause.HERE, f"The journal of replies cannot be written: {error}", _MAKE_ROOM
+            ) from error
+        self._committed.popleft()
+        failpoint("before_dot")
         try:
             reply = self._transport.finish()
         except TransportFailure as failure:
-            self._record(
-                job,
-                Attempted(Event.LOSE, AttemptOutcome.UNKNOWN, Stage.DOT, error=failure.message),
+            lost = Attempted(
+                Event.LOSE,
+                AttemptOutcome.UNKNOWN,
+                Stage.DOT,
+                error=failure.message,
+                recipients=recipients,
+                committed=True,
+                data_started_at=started,
             )
+            self._settled.append(_Settled(job, lost, gear.clock.now()))
+            if self._gear.window == 1 or self._run.is_paced:
+                self._write_down()
             return
         failpoint("after_dot")
         now = gear.clock.now()
@@ -222,19 +403,22 @@ class Line:
         failpoint("after_journal")
         verdict = classify(reply)
         self._run.heard(too_fast=verdict.slow_down, slowed_before=slowed_before)
-        self._record(
-            job, settled(verdict, job, job.attempt_count + 1, now, self._lane, reply=reply)
-        )
-        failpoint("after_record")
+        ended = settled(verdict, job, job.attempt_count + 1, now, self._lane, reply=reply)
+        ended = replace(ended, recipients=recipients, committed=True, data_started_at=started)
+        self._settled.append(_Settled(job, ended, now))
+        if self._gear.window == 1 or self._run.is_paced:
+            self._write_down()
         if unwritten is not None:
             raise Stopped(
                 Cause.HERE, f"The journal of replies cannot be written: {unwritten}", _MAKE_ROOM
             )
         if verdict.outcome is Outcome.ACCOUNT:
             raise Stopped(Cause.ACCOUNT, f"The server refuses this account: {said(reply)}", _MEND)
-        self._stop_if_too_fast(verdict, said(reply))
+        self._consider(verdict, said(reply))
 
-    def _not_sent(self, job: Claimed, failure: TransportFailure, slowed_before: int) -> None:
+    def _not_sent(
+        self, job: Claimed, failure: TransportFailure, slowed_before: int, *, committed: bool
+    ) -> None:
         """The conversation failed before the dot: the job, or the account, is at fault."""
         verdict = classify(failure)
         if verdict.outcome is Outcome.ACCOUNT:
@@ -243,12 +427,13 @@ class Line:
         if failure.reply is not None:
             self._run.heard(too_fast=verdict.slow_down, slowed_before=slowed_before)
         now = self._gear.clock.now()
-        self._record(job, settled(verdict, job, job.attempt_count + 1, now, self._lane, failure))
-        self._stop_if_too_fast(verdict, failure.message)
-        if self._unreachable >= UNREACHABLE_TRIES:
-            raise Stopped(Cause.SERVER, failure.message, "The other messages are still queued.")
+        ended = settled(verdict, job, job.attempt_count + 1, now, self._lane, failure)
+        self._settled.append(_Settled(job, replace(ended, committed=committed), now))
 
-    def _stop_if_too_fast(self, verdict: Verdict, answer: str) -> None:
+    def _consider(
+        self, verdict: Verdict, answer: str, failure: TransportFailure | None = None
+    ) -> None:
+        """End the run where what happened to one message would happen to all."""
         if verdict.slow_down and self._run.complaints >= COMPLAINTS:
             raise Stopped(
                 Cause.SERVER,
@@ -256,30 +441,130 @@ class Line:
                 "The other messages are still queued. Run the same command later, or lower "
                 "`delivery.rate_limit.messages_per_minute` in the next version.",
             )
+        if self._unreachable >= UNREACHABLE_TRIES:
+            raise Stopped(Cause.SERVER, answer, "The other messages are still queued.")
+        if failure is not None and failure.reply is None:
+            return
+        if self._run.refuses_all(verdict.outcome, failure.stage if failure else Stage.DOT):
+            raise Stopped(
+                Cause.ACCOUNT,
+                f"The server refuses one letter after the other: {answer}",
+                "The others are still queued. Ask who runs the server, mend what it minds, then go "
+                "on; those that failed can be retried.",
+            )
 
-    def _record(self, job: Claimed, attempted: Attempted) -> None:
-        tenant_id, now = self._lane.tenant_id, self._gear.clock.now()
-        status: SendStatus | None = None
+    def _stop_if_paused(self) -> None:
         with self._gear.sessions() as session:
-            if attempts.record(
-                session,
-                tenant_id,
-                job,
-                attempted,
-                worker=self._worker,
-                now=now,
-                append_pending=self._lane.append_sent,
-            ):
-                status = target_of(attempted.event)
-            elif attempted.reply is not None and attempted.stage is Stage.DOT:
-                # Frozen past the lease after the dot: the job is in doubt, and this is evidence.
-                reply = attempted.reply
-                status = replay(
+            pause = delivery.pause_of(session, self._lane.tenant_id, self._lane.version_id)
+        if pause is not None:
+            raise Stopped(Cause.NOBODY, str(pause), RESUME)
+
+    # -- the database
+
+    def _turn_over(self, jobs: Sequence[Claimed]) -> set[UUID]:
+        """One transaction: what became of the messages before, and the commit of the next ones."""
+        lane, gear = self._lane, self._gear
+        self._sync()
+        try:
+            with gear.sessions() as session:
+                statuses = self._record_all(session)
+                won = attempts.commit_to_send(
                     session,
-                    tenant_id,
-                    JournalRecord(job.id, job.fence, reply.code, reply.text, now),
-                    lambda _version: self._lane,
+                    lane.tenant_id,
+                    lane.campaign_id,
+                    jobs,
+                    worker=self._worker,
+                    lease_until=gear.clock.now() + gear.lease,
                 )
-            session.commit()
-        if status is not None:
+                failpoint("before_commit")
+                session.commit()
+        except _Outrun:
+            self._record_each()
+            return self._turn_over(jobs)
+        self._tell(statuses)
+        return won
+
+    def _write_down(self) -> None:
+        """What became of the messages before, where no other one is committed."""
+        if not self._settled:
+            return
+        self._sync()
+        try:
+            with self._gear.sessions() as session:
+                statuses = self._record_all(session)
+                session.commit()
+        except _Outrun:
+            self._record_each()
+            return
+        self._tell(statuses)
+
+    def _sync(self) -> None:
+        if self._settled:
+            try:
+                self._gear.journal.sync()
+            except OSError:
+                # The answers are still here, and the database may take them; the next dot will not
+                # find room.
+                return
+
+    def _record_all(self, session: Session) -> list[tuple[Claimed, SendStatus]]:
+        """Write down all that is settled; what most of it is, accepted, in two statements."""
+        accepted, told = [], []
+        for each in self._settled:
+            ended = each.attempted
+            if ended.event is Event.ACCEPTED and ended.reply and ended.data_started_at:
+                accepted.append(
+                    Accepted(
+                        each.job, ended.reply, ended.recipients, ended.data_started_at, each.at
+                    )
+                )
+            elif not self._record(session, each):
+                raise _Outrun
+            told.append((each.job, target_of(ended.event)))
+        if accepted and not attempts.record_accepted(
+            session,
+            self._lane.tenant_id,
+            accepted,
+            worker=self._worker,
+            append_pending=self._lane.append_sent,
+        ):
+            raise _Outrun
+        return told
+
+    def _record_each(self) -> None:
+        """Write down one by one what is settled, since something moved on meanwhile."""
+        told = []
+        for each in self._settled:
+            with self._gear.sessions() as session:
+                status: SendStatus | None = None
+                if self._record(session, each):
+                    status = target_of(each.attempted.event)
+                elif each.attempted.reply is not None and each.attempted.stage is Stage.DOT:
+                    # Frozen past the lease after the dot: it is in doubt, and this is evidence.
+                    status = self._replay(session, each, each.attempted.reply)
+                session.commit()
+            if status is not None:
+                told.append((each.job, status))
+        self._tell(told)
+
+    def _record(self, session: Session, each: _Settled) -> bool:
+        return attempts.record(
+            session,
+            self._lane.tenant_id,
+            each.job,
+            each.attempted,
+            worker=self._worker,
+            now=each.at,
+            append_pending=self._lane.append_sent,
+        )
+
+    def _replay(self, session: Session, each: _Settled, reply: Reply) -> SendStatus | None:
+        record = JournalRecord(each.job.id, each.job.fence, reply.code, reply.text, each.at)
+        return replay(session, self._lane.tenant_id, record, lambda _version: self._lane)
+
+    def _tell(self, statuses: Sequence[tuple[Claimed, SendStatus]]) -> None:
+        self._settled.clear()
+        if statuses:
+            failpoint("after_record")
+        for job, status in statuses:
             self._run.done(job, status)

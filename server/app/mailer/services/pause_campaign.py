@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.access.actor import Actor, require_scope
 from app.access.scopes import Scope
 from app.audit import log
+from app.db.locking import hold_dots
 from app.db.models import Campaign
 from app.db.repositories import campaigns
 from app.db.repositories.delivery import Pause
@@ -28,6 +29,7 @@ def pause_campaign(
     pause = _pause(campaign)
     if pause is not None:
         raise Conflict(str(pause), "There is nothing more to do.")
+    hold_dots(session, campaign_id)
     campaign.paused_at = now
     campaign.paused_by = actor.name
     campaign.pause_reason = reason.strip()

@@ -153,7 +153,7 @@ def _take_over(
         replayed = replay_all(session, tenant_id, dead.records(), terms_of)
         failpoint("recover_before_expire")
         queued, in_doubt = leases.expire(
-            session, tenant_id, now=clock.now(), dead_worker=dead.worker
+            session, tenant_id, now=clock.now(), dead_worker=dead.worker, dots=dead.dots()
         )
         appending.free_leases_of(session, tenant_id, dead.worker)
         session.commit()

@@ -7,12 +7,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from app.db.repositories.delivery import Claimed
+from app.db.session import DATABASE_AWAY
+from app.mailer.domain.delivery.breaker import LETTERS_REFUSED, SENDERS_REFUSED
 from app.mailer.domain.delivery.job import SendStatus
+from app.mailer.domain.delivery.replies import Outcome
 from app.mailer.domain.mail_account import slowest
-from app.mailer.ports import LimiterAway, StopSign
+from app.mailer.ports import LimiterAway, Stage, StopSign
 from app.mailer.services.lane import Cause, Gear, Lane, OnDone, Stopped, Tally
 
 #: Letters a minute that a run starts from where the server complains before it took any.
@@ -47,6 +48,7 @@ class Run:
         #: How often the pace was lowered, and how often since a message was answered otherwise.
         self.slowed = 0
         self.complaints = 0
+        self._senders_refused = self._letters_refused = 0
         #: Held by the one connection that waits for the next place under a rate limit.
         self.turn = threading.Lock()
 
@@ -59,7 +61,7 @@ class Run:
             self._halt(stopped.cause, stopped.reason, stopped.hint)
         except LimiterAway as away:
             self._halt(Cause.HERE, f"The limits cannot be asked: {away}", _LIMITS)
-        except SQLAlchemyError as error:
+        except DATABASE_AWAY as error:
             self._halt(
                 Cause.HERE,
                 f"The database could not be used ({type(error).__name__}).",
@@ -71,11 +73,12 @@ class Run:
 
     @property
     def ended(self) -> bool:
-        return (
-            self._stop.is_set()
-            or self._halted.is_set()
-            or self.gear.clock.monotonic() >= self._until
-        )
+        return self.is_stopping or self.gear.clock.monotonic() >= self._until
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing that has not begun should begin any more; a time that is up can wait."""
+        return self._stop.is_set() or self._halted.is_set()
 
     @property
     def patience(self) -> float:
@@ -128,6 +131,19 @@ class Run:
     def _reached(self) -> float:
         minutes = max(1.0, self.gear.clock.monotonic() - self._began) / 60
         return max(_MODEST_PACE, self.tally.outcomes[SendStatus.SENT] / minutes)
+
+    def refuses_all(self, outcome: Outcome, stage: Stage) -> bool:
+        """Whether the server refuses so many in a row, whoever they are for, that it means us."""
+        with self._lock:
+            if outcome is Outcome.ACCEPTED:
+                self._senders_refused = self._letters_refused = 0
+            elif outcome is Outcome.REJECTED and stage is Stage.MAIL:
+                self._senders_refused += 1
+            elif outcome is Outcome.REJECTED and stage in (Stage.DATA, Stage.DOT):
+                self._letters_refused += 1
+            return (
+                self._senders_refused >= SENDERS_REFUSED or self._letters_refused >= LETTERS_REFUSED
+            )
 
     def done(self, job: Claimed, status: SendStatus) -> None:
         with self._lock:

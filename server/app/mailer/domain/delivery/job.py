@@ -58,6 +58,7 @@ class Event(StrEnum):
     DEFERRED = "deferred"
     GIVE_UP = "give_up"
     LOSE = "lose"
+    NO_DOT = "no_dot"
     CHANGED = "changed"
     FIND_EVIDENCE = "find_evidence"
     FIND_REFUSAL = "find_refusal"
@@ -122,6 +123,9 @@ MOVES: tuple[Move, ...] = (
     Move(_S.COMMITTING, _E.GIVE_UP, _S.FAILED, _ENGINE),
     # No answer that anybody knows of.
     Move(_S.COMMITTING, _E.LOSE, _S.IN_DOUBT, _ENGINE),
+    # The worker, or the journal that it left on its machine, knows that no closing dot left.
+    Move(_S.COMMITTING, _E.NO_DOT, _S.QUEUED, _ENGINE),
+    Move(_S.IN_DOUBT, _E.NO_DOT, _S.QUEUED, _ENGINE),
     # A reply found later in a worker's journal, or a copy found in the Sent folder.
     Move(_S.IN_DOUBT, _E.FIND_EVIDENCE, _S.SENT, _ENGINE),
     Move(_S.IN_DOUBT, _E.FIND_REFUSAL, _S.FAILED, _ENGINE),

@@ -16,7 +16,7 @@ from app.failpoints import FailpointReached, make_failpoint
 from app.mailer.adapters.journal import FileJournal
 from app.mailer.domain.delivery.job import ImapStatus, SendStatus
 from app.mailer.domain.delivery.retry import RetryPolicy
-from app.mailer.ports import JournalRecord, RecipientReply, Reply, Stage
+from app.mailer.ports import JournalRecord, Stage
 from app.mailer.services import recovery
 from app.mailer.services.lane import LEASE
 from app.mailer.services.recovery import Recovered, recover
@@ -34,6 +34,7 @@ class Worker:
     def __init__(self, house: House, campaign: UUID) -> None:
         self.house = house
         self.journal = house.journal()
+        self._campaign = campaign
         self._version = house.jobs(campaign)[0].version_id
 
     def claim(self, limit: int) -> Sequence[Claimed]:
@@ -51,19 +52,21 @@ class Worker:
             session.commit()
         return claimed
 
-    def commit(self, job: Claimed) -> bool:
+    def commit(self, job: Claimed, *, dot: bool = True) -> bool:
+        """Past the point of no return; with `dot` it may have left."""
         with self.house.sessions() as session:
             won = attempts.commit_to_send(
                 session,
                 self.house.actor.tenant_id,
-                job,
+                self._campaign,
+                [job],
                 worker=self.journal.worker,
                 lease_until=self.house.clock.now() + LEASE,
-                data_started_at=self.house.clock.now(),
-                recipients=[RecipientReply(job.recipients[0], Reply(250, "ok"))],
             )
             session.commit()
-        return won
+        if won and dot:
+            self.journal.dot(job.id, job.fence)
+        return bool(won)
 
     def hear(self, job: Claimed, code: int, text: str = "said the server") -> None:
         self.journal.check()

@@ -172,6 +172,14 @@ class Journal(FileJournal):
             raise OSError(errno.ENOSPC, "No space left on device")
         super().check()
 
+    def dot(self, job_id: UUID, fence: int) -> None:
+        self._process.alive()
+        super().dot(job_id, fence)
+
+    def sync(self) -> None:
+        self._process.alive()
+        super().sync()
+
     def record(self, record: JournalRecord) -> None:
         self._process.alive()
         super().record(record)

@@ -59,6 +59,8 @@ EXPECTED = {
     (S.FAILED, E.RETRY): S.QUEUED,
     (S.IN_DOUBT, E.ASSUME_SENT): S.SENT,
     (S.IN_DOUBT, E.RESEND): S.QUEUED,
+    (S.COMMITTING, E.NO_DOT): S.QUEUED,
+    (S.IN_DOUBT, E.NO_DOT): S.QUEUED,
 }
 
 
@@ -101,8 +103,8 @@ def test_nothing_leaves_sent() -> None:
 
 
 def test_no_way_from_committing_back_to_the_wire_without_an_answer_or_a_person() -> None:
-    """`deferred` is the server's own "not now"; everything else needs a person."""
-    answered = {E.DEFERRED}
+    """`deferred` is the server's own "not now"; of `no_dot` the journal knows that none left."""
+    answered = {E.DEFERRED, E.NO_DOT}
     seen, edge = set(), {S.COMMITTING}
     while edge:
         seen |= edge
