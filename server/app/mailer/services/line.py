@@ -234,34 +234,30 @@ class Line:
     # -- a window of messages, committed before the first is staged
 
     def _send_window(self) -> None:
-        if not self._prepare():
+        wave = self._prepare()
+        if not wave:
             return
         self._make_room()
-        jobs = [job for job, _ in self._committed]
-        waiting, self._committed = self._committed, deque()
-        try:
-            won = self._turn_over(jobs)
-        except BaseException:
-            # Whether it did take effect is found out later: the journal has none of their dots.
-            self._held.extendleft(reversed(jobs))
-            raise
+        won = self._turn_over([job for job, _ in wave])
         failpoint("after_commit")
-        self._committed.extend(each for each in waiting if each[0].id in won)
-        lost = [job for job in jobs if job.id not in won]
+        for each in wave:
+            self._held.popleft()
+            if each[0].id in won:
+                self._committed.append(each)
         self._renew_at = self._gear.clock.monotonic() + self._gear.lease.total_seconds() / 3
         # A complaint about the pace ends the window: the rest of it goes one by one.
         while self._committed and not (self._run.is_stopping or self._run.is_paced):
             self._send_committed()
         self._withdraw()
-        if lost:
+        if lost := [job for job, _ in wave if job.id not in won]:
             # Paused, they are still this worker's to give back; else somebody has taken them.
             self._held.extendleft(reversed(lost))
             self._stop_if_paused()
             for _ in lost:
                 self._held.popleft()
 
-    def _prepare(self) -> bool:
-        """Put the next messages together, and prove their bytes."""
+    def _prepare(self) -> list[tuple[Claimed, list[bytes]]]:
+        """Put the next messages together, and prove their bytes; they stay in hand."""
         some: list[Claimed] = []
         size = 0
         for job in self._held:
@@ -270,12 +266,14 @@ class Line:
                 break
             some.append(job)
         frames = self._frames(some)
+        wave = []
         for job in some:
             chunks = self._bytes_of(job, frames)
-            self._held.popleft()
-            if chunks is not None:
-                self._committed.append((job, chunks))
-        return bool(self._committed)
+            if chunks is None:
+                self._held.remove(job)
+            else:
+                wave.append((job, chunks))
+        return wave
 
     def _send_committed(self) -> None:
         job, chunks = self._committed[0]

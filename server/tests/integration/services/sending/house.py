@@ -68,6 +68,7 @@ class House:
     box: AesSecretBox = field(default_factory=lambda: AesSecretBox(bytes(32)))
     connect: Callable[[ServerAccess], MailTransport] = SmtpTransport
     on_done: Callable[[Claimed, SendStatus], None] = lambda _job, _status: None
+    window: int = 1
 
     def __post_init__(self) -> None:
         self.blobs: BlobStore = FolderBlobStore(self.folder / "blobs")
@@ -134,6 +135,7 @@ class House:
             box=self.box,
             connect=self.connect,
             overrides=SmtpOverrides(),
+            window=self.window,
         )
 
     def journal(self) -> FileJournal:

@@ -55,7 +55,14 @@ BEHAVIOURS = (
     "dot-junk-kept",
 )
 #: Outside any transaction; there another process can work meanwhile.
-OPEN_PLACES = ("after_claim", "after_stage", "after_commit", "after_dot", "after_journal")
+OPEN_PLACES = (
+    "after_claim",
+    "after_stage",
+    "after_commit",
+    "before_dot",
+    "after_dot",
+    "after_journal",
+)
 PLACES = (
     *OPEN_PLACES,
     "before_commit",
