@@ -17,6 +17,7 @@ from tests.servers.certificates import Certificates
 from tests.servers.dovecot import DovecotServer
 from tests.servers.network import forbid_outside
 from tests.servers.postgres import PostgresServer, migrate
+from tests.servers.redis import RedisServer
 from tests.servers.s3 import Bucket, S3Server
 from tests.servers.smtp import SmtpServer
 
@@ -180,3 +181,34 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
 def database_url(request: pytest.FixtureRequest) -> str:
     """A fresh migrated database of each kind: the test runs on SQLite and on Postgres."""
     return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+# -- Redis
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One Redis for all tests of this process; take `redis_url` for an empty one."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The Redis of this process, running and empty."""
+    redis_server.flush()
+    return redis_server.url
+
+
+@pytest.fixture
+def start_redis() -> Iterator[Callable[..., RedisServer]]:
+    """Starts a Redis of the test's own, to be killed; stopped after the test."""
+    started: list[RedisServer] = []
+
+    def start(**options: Any) -> RedisServer:
+        started.append(RedisServer(**options).start())
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()

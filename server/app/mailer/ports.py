@@ -284,7 +284,7 @@ class Allowance:
     per_minute: float | None = None
     per_hour: int | None = None
     per_day: int | None = None
-    sent_before: Callable[[], Iterable[tuple[float, int]]] = tuple
+    sent_before: Callable[[], Iterable[tuple[float, int]]] = field(default=tuple, compare=False)
 
     @property
     def is_limit(self) -> bool:

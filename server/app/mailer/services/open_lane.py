@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.db.repositories import versions
+from app.db.repositories import budgets, versions
 from app.mailer.domain.campaign import Campaign, ResolvedServer
 from app.mailer.domain.delivery.retry import RetryPolicy
 from app.mailer.domain.delivery.window import next_open
@@ -80,7 +81,11 @@ def open_lane(
         campaign_id=campaign_id,
         version_id=version_id,
         account=Allowance(
-            f"account:{account.id}", account.per_minute, account.per_hour, account.per_day
+            f"account:{account.id}",
+            account.per_minute,
+            account.per_hour,
+            account.per_day,
+            partial(_sent_lately, outbox, tenant_id, account.id),
         )
         if account
         else Allowance(f"account-of:{campaign_id}"),
@@ -95,6 +100,11 @@ def open_lane(
         disconnect=lambda transport: outbox.disconnect(access, transport),
         opens=opens,
     )
+
+
+def _sent_lately(outbox: Outbox, tenant_id: UUID, account_id: UUID) -> list[tuple[float, int]]:
+    with outbox.sessions() as session:
+        return budgets.sent_lately(session, tenant_id, account_id, outbox.clock.now())
 
 
 def terms_of(session: Session, tenant_id: UUID, version_id: UUID, box: SecretBox) -> Terms:

@@ -10,8 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import update
 
-from app.db.models import MailAccount
+from app.db.models import CampaignVersion, MailAccount
 from app.mailer.adapters.limiter_memory import MemoryLimiter
 from app.mailer.adapters.smtp import SmtpTransport
 from app.mailer.domain.hosts import HostRules
@@ -104,6 +105,27 @@ def test_the_limits_of_account_and_campaign_both_hold(
         Allowance(f"campaign:{campaign_id}", own if rate_limit else None),
     }
     assert limiter.asked == {each for each in expected if each.is_limit}
+
+
+@pytest.mark.parametrize(("limits", "length"), [({"per_hour": 3}, 3600), ({"per_day": 3}, 86400)])
+def test_a_budget_counts_what_was_sent_before_by_any_campaign(
+    house: House, server: SmtpServer, limits: dict[str, Any], length: int
+) -> None:
+    stored = account(house, server, **limits)
+    first = house.queued(by_account(2))
+    house.send(first)
+    with house.sessions() as session:
+        session.execute(update(CampaignVersion).values(account_id=stored.id))
+        session.commit()
+    house.limiter = MemoryLimiter(house.clock)  # of another process, that knows nothing
+    second = house.queued(
+        by_account(2) | {"campaign": {"id": "second", "name": "Second", "mode": "send"}}
+    )
+    began = house.clock.monotonic()
+    assert house.send(second).stopped is None
+    # One of it still today, the other when the first two are older than the budget's time.
+    assert began + length <= house.clock.monotonic() <= began + length * 1.05
+    assert len(recipients(server)) == 4
 
 
 def test_no_more_connections_than_the_account_allows(house: House, server: SmtpServer) -> None:
