@@ -132,6 +132,9 @@ class Line:
 
     def _claim(self) -> bool:
         """Take due jobs; under a rate limit one, when its turn has come."""
+        if not self._run.is_paced and self._gear.limiter.slowed(self._lane.account.key):
+            # The server complained to somebody else who sends by this account.
+            self._run.is_paced = True
         if not self._run.is_paced:
             batch, self._batch = self._batch, min(2 * self._batch, BATCH)
             return self._take(batch)
