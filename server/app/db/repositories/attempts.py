@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import Table, bindparam, func, insert, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from app.db.locking import await_pause
@@ -417,7 +417,8 @@ _ACCEPT = (
         _job_t.c.tenant_id == bindparam("its_tenant"),
         _job_t.c.id == bindparam("its_id"),
         _job_t.c.fence == bindparam("its_fence"),
-        _job_t.c.send_status.in_(sources_of(Event.ACCEPTED)),
+        # One by one, since a list of them cannot be part of a statement for many rows.
+        or_(*(_job_t.c.send_status == status for status in sources_of(Event.ACCEPTED))),
     )
     .values(
         send_status=target_of(Event.ACCEPTED),

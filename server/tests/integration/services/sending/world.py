@@ -157,6 +157,7 @@ class Process:
                 on_start=lambda _total: None,
                 on_done=lambda _job, _status: None,
             )
+            assert "unexpectedly" not in (report.stopped or ""), report.stopped
         except Dead:
             pass
         finally:
