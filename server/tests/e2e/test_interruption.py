@@ -33,12 +33,13 @@ from tests.servers.smtp import Act, SmtpServer
 SERVER = Path(__file__).parents[2]
 
 #: Places of the engine where a process may die, and what then is in doubt: before the dot nothing,
-#: with the dot allowed and no answer on disk one message.
+#: however many are allowed it; with the dot noted and no answer on disk one message.
 ENGINE = {
     "after_claim": 0,
     "after_stage": 0,
     "before_commit": 0,
-    "after_commit": 1,
+    "after_commit": 0,
+    "before_dot": 1,
     "after_dot": 1,
     "after_journal": 0,
     "after_record": 0,

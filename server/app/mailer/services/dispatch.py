@@ -75,8 +75,8 @@ def recover_here(outbox: Outbox, lanes: Lanes, journals: Journals) -> Recovered:
     return total
 
 
-def _terms(lanes: Lanes, tenant_id: UUID, _session: Session, version_id: UUID) -> Terms:
-    return lanes.of(tenant_id, version_id)
+def _terms(lanes: Lanes, tenant_id: UUID, session: Session, version_id: UUID) -> Terms:
+    return lanes.of(session, tenant_id, version_id)
 
 
 def _complete(outbox: Outbox, found: Due) -> bool:

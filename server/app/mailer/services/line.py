@@ -423,7 +423,10 @@ class Line:
         """The conversation failed before the dot: the job, or the account, is at fault."""
         verdict = classify(failure)
         if verdict.outcome is Outcome.ACCOUNT:
-            raise Stopped(Cause.ACCOUNT, failure.message, f"No try was counted. {_MEND}")
+            # A server that takes no connection may be starting; what it says is meant.
+            is_away = failure.stage is Stage.CONNECT and failure.reply is None
+            cause = Cause.SERVER if is_away else Cause.ACCOUNT
+            raise Stopped(cause, failure.message, f"No try was counted. {_MEND}")
         self._unreachable = self._unreachable + 1 if failure.stage in _BEFORE_A_MESSAGE else 0
         if failure.reply is not None:
             self._run.heard(too_fast=verdict.slow_down, slowed_before=slowed_before)

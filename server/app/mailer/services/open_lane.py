@@ -57,13 +57,17 @@ class Terms:
 
 
 def open_lane(
-    outbox: Outbox, tenant_id: UUID, version_id: UUID, *, rate_limit: bool = True
+    outbox: Outbox,
+    session: Session,
+    tenant_id: UUID,
+    version_id: UUID,
+    *,
+    rate_limit: bool = True,
 ) -> Lane:
     """What a run needs to send letters of a version; `ConfigurationError` without a server."""
-    with outbox.sessions() as session:
-        version = versions.get(session, tenant_id, version_id)
-        campaign_id = version.campaign_id
-        campaign = stored_campaign(version, outbox.box)
+    version = versions.get(session, tenant_id, version_id)
+    campaign_id = version.campaign_id
+    campaign = stored_campaign(version, outbox.box)
     access = smtp_access(campaign, outbox.overrides)
     server = campaign.server
     account = server.terms if isinstance(server, ResolvedServer) else None

@@ -94,7 +94,8 @@ def send_campaign(
         if (pause := _pause(outbox, tenant_id, version_id)) is not None:
             report.stopped, report.hint = str(pause), RESUME
             break
-        lane = open_lane(outbox, tenant_id, version_id, rate_limit=rate_limit)
+        with outbox.sessions() as session:
+            lane = open_lane(outbox, session, tenant_id, version_id, rate_limit=rate_limit)
         if (opens := lane.opens()) is not None:
             report.stopped = f"The send window is closed; it opens at {opens:%Y-%m-%d %H:%M} UTC."
             break

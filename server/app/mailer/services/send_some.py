@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from app.access.actor import Actor
 from app.access.scopes import Scope
@@ -45,10 +46,9 @@ class Lanes:
         self._outbox = outbox
         self._known: dict[UUID, tuple[tuple[int, int], Lane]] = {}
 
-    def of(self, tenant_id: UUID, version_id: UUID) -> Lane:
+    def of(self, session: Session, tenant_id: UUID, version_id: UUID) -> Lane:
         """The lane of a version; `NotFound` where there is no such version any more."""
-        with self._outbox.sessions() as session:
-            state = dispatching.state_of_terms(session, tenant_id, version_id)
+        state = dispatching.state_of_terms(session, tenant_id, version_id)
         if state is None:
             raise NotFound(f"There is no version {version_id}.")
         known = self._known.get(version_id)
@@ -56,7 +56,10 @@ class Lanes:
             # A campaign with all its entries is large, so few of them are kept.
             while len(self._known) >= 32:
                 self._known.pop(next(iter(self._known)))
-            self._known[version_id] = known = state, open_lane(self._outbox, tenant_id, version_id)
+            self._known[version_id] = known = (
+                state,
+                open_lane(self._outbox, session, tenant_id, version_id),
+            )
         return known[1]
 
 
@@ -117,11 +120,11 @@ class Sender:
         resumes it, and the reason is kept where people see it.
         """
         outbox = self._outbox
-        with outbox.sessions() as session:
-            if delivery.pause_of(session, tenant_id, version_id) is not None:
-                return SomeSent()
         try:
-            lane = self._lanes.of(tenant_id, version_id)
+            with outbox.sessions() as session:
+                if delivery.pause_of(session, tenant_id, version_id) is not None:
+                    return SomeSent()
+                lane = self._lanes.of(session, tenant_id, version_id)
         except NotFound:
             return SomeSent()
         except MailerError as error:
