@@ -220,7 +220,15 @@ def test_a_paused_campaign_sends_nothing_until_it_is_resumed(
 def test_cancelling_stops_what_has_not_left(letters: Letters, smtp_server: SmtpServer) -> None:
     letters.post("queue")
     letters.send(limit=1)
-    _set(letters, "e1", send_status=SendStatus.COMMITTING)
+    now = letters.api.program.clock.now()
+    _set(
+        letters,
+        "e1",
+        send_status=SendStatus.COMMITTING,
+        worker="another",
+        claimed_at=now,
+        lease_until=now + timedelta(minutes=5),
+    )
     cancelled = letters.post("cancel", {"reason": "No more."})
     assert {name: cancelled[name] for name in ("cancelled", "leaving", "sent", "in_doubt")} == {
         "cancelled": 1,
