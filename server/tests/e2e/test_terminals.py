@@ -30,6 +30,7 @@ _OPTIONS = {
     "queue_campaign": [
         *_ONE,
         *["--no-celery", "--dry-run", "--exclude-warnings", "--version-id", "--json"],
+        *["--sample", "--random-sample", "--seed", "--entry", "--not-before"],
     ],
     "send_queued_jobs": [
         *_ONE,

@@ -21,6 +21,7 @@ from app.mailer.domain.delivery.job import Decision, Event
 from app.mailer.domain.delivery.review import RESEND_WARNING
 from app.mailer.services.list_jobs import version_of_job
 from app.mailer.services.review import Selection, decide, resolve
+from app.mailer.services.ring import ring_for_sending
 
 routes = router("jobs", "/campaigns/{campaign_id}/jobs")
 
@@ -124,4 +125,6 @@ def _resolve(
                 "To do it all the same, send confirm_possible_duplicate: true.",
             )
         session.commit()
+    if settled.entries and body.event in ("retry", "resend"):
+        ring_for_sending(program.bell, actor.tenant_id, settled.version_id)
     return SettledOut.of(settled)

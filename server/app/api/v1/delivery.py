@@ -31,6 +31,7 @@ from app.mailer.services.operations import Kind
 from app.mailer.services.pause_campaign import pause_campaign as pause
 from app.mailer.services.pause_campaign import resume_campaign as resume
 from app.mailer.services.queue_campaign import queue_campaign as queue
+from app.mailer.services.ring import ring_for_everything, ring_for_sending
 
 routes = router("delivery", "/campaigns/{campaign_id}")
 
@@ -55,9 +56,11 @@ def queue_campaign(
 ) -> QueuedOut:
     """Queue every letter that may be sent; what needs a decision or is blocked stays behind.
 
-    409 for a version that is not built, a draft, one that needs an approval and has none, or one
-    that repeats what another campaign queued since the build. A dry run of a built version is
-    answered all the same: `would_be_refused` has the reasons.
+    A `sample` queues only some of these, so that ten can go before ten thousand; queueing again
+    takes the rest. 409 for a version that is not built, a draft, one that needs an approval and
+    has none, or one that repeats what another campaign queued since the build; and for chosen
+    entries that may not be queued, each with its reason. A dry run of a built version is answered
+    all the same: `would_be_refused` has the reasons.
     """
     asked = body or QueueIn()
     with program.sessions() as session:
@@ -71,9 +74,14 @@ def queue_campaign(
             dry_run=asked.dry_run,
             clock=program.clock,
             box=program.box,
+            sample=asked.drawn,
+            not_before=asked.not_before,
         )
         session.commit()
-    return QueuedOut.of(queued)
+    hint = None
+    if queued.leaves_by(program.clock.now()):
+        hint = ring_for_sending(program.bell, actor.tenant_id, queued.version_id)
+    return QueuedOut.of(queued, hint)
 
 
 @routes.post("/pause")
@@ -97,6 +105,7 @@ def resume_campaign(actor: CurrentActor, program: ProgramDep, campaign_id: UUID)
     with program.sessions() as session:
         resumed = resume(session, actor, campaign_id, now=program.clock.now())
         session.commit()
+    ring_for_everything(program.bell)
     return PauseOut.of(resumed)
 
 

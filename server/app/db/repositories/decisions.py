@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, exists, literal, select, update
+from sqlalchemy import ColumnElement, and_, case, exists, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from app.db.models import Job, JobIssue
@@ -103,24 +103,18 @@ def entries_of(session: Session, gate: Gate, job_ids: Sequence[UUID]) -> dict[UU
 def cancel_all(session: Session, tenant_id: UUID, campaign_id: UUID) -> int:
     """Cancel every job of a campaign that can be; how many they were."""
     waiting = (
-        select(Job.id)
-        .where(
-            Job.tenant_id == tenant_id,
-            Job.campaign_id == campaign_id,
-            Job.send_status.in_(sources_of(Event.CANCEL)),
-        )
-        # In the order in which others lock many, so that nobody waits in a circle.
-        .order_by(Job.id)
-        .with_for_update()
+        Job.tenant_id == tenant_id,
+        Job.campaign_id == campaign_id,
+        Job.send_status.in_(sources_of(Event.CANCEL)),
     )
+    # First locked, in the order in which others lock many, so that nobody waits in a circle. In a
+    # statement of its own: as a condition of the update, Postgres may do it anew for every row.
+    in_order = select(Job.id).where(*waiting).order_by(Job.id).with_for_update()
+    session.scalar(select(func.count()).select_from(in_order.subquery()))
     return moved(
         session.execute(
             update(Job)
-            .where(
-                Job.tenant_id == tenant_id,
-                Job.id.in_(waiting),
-                Job.send_status.in_(sources_of(Event.CANCEL)),
-            )
+            .where(*waiting)
             .values(send_status=target_of(Event.CANCEL), worker=None, lease_until=None, due_at=None)
             .execution_options(synchronize_session=False)
         )

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, and_, case, exists, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    CursorResult,
+    and_,
+    case,
+    cast,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session, aliased
 
 from app.db.models import CampaignVersion, Job
@@ -18,6 +30,7 @@ from app.mailer.domain.delivery.job import (
     sources_of,
     target_of,
 )
+from app.mailer.domain.delivery.sample import Chosen, Random, Sample, lots, rank
 from app.mailer.domain.issues import EntryState
 
 
@@ -31,6 +44,8 @@ class Gate:
     include_warnings: bool
     #: Leave out entries that another version of the campaign sent or is sending.
     leave_out_sent: bool
+    #: Of those only some; the seed of a random sample is given.
+    sample: Sample | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,7 @@ class LeftOut:
     blocked: int
     excluded: int
     inactive: int
+    not_in_sample: int
 
 
 def count(session: Session, gate: Gate) -> int:
@@ -73,7 +89,10 @@ def queue(session: Session, gate: Gate, *, now: datetime, due_at: datetime) -> i
 
 def passes(gate: Gate) -> tuple[ColumnElement[bool], ...]:
     """Which jobs are let through."""
-    return (*_own(gate), _passes(gate))
+    everything = (*_own(gate), _passes(gate))
+    if gate.sample is None:
+        return everything
+    return (*everything, _in_sample(gate, gate.sample))
 
 
 def left_out(session: Session, gate: Gate) -> LeftOut:
@@ -100,6 +119,8 @@ def left_out(session: Session, gate: Gate) -> LeftOut:
         .group_by(reason)
     )
     found = {name: number for name, number in counted}  # noqa: C416 - rows are not pairs to mypy
+    if gate.sample is not None:
+        found["not_in_sample"] = count(session, replace(gate, sample=None)) - count(session, gate)
     return LeftOut(**{each.name: found.get(each.name, 0) for each in fields(LeftOut)})
 
 
@@ -124,6 +145,24 @@ def _passes(gate: Gate) -> ColumnElement[bool]:
         Job.sha256.is_not(None),
         or_(*pairs),
         ~sent_elsewhere(gate),
+    )
+
+
+def _in_sample(gate: Gate, sample: Sample) -> ColumnElement[bool]:
+    if isinstance(sample, Chosen):
+        return Job.entry_id.in_(sample.entry_ids)
+    order: ColumnElement[int] = Job.position.expression
+    if isinstance(sample, Random):
+        assert sample.seed is not None
+        drawn = lots(gate.version_id, sample.seed)
+        order = rank(cast(Job.position, BigInteger), drawn)
+    return Job.id.in_(
+        select(Job.id)
+        .where(*_own(gate), _passes(gate))
+        .order_by(order)
+        .limit(sample.count)
+        # A sample of the version, whatever the statement around it looks at.
+        .correlate(None)
     )
 
 

@@ -31,6 +31,7 @@ from app.mailer.domain.errors import MailerError
 from app.mailer.services.open_reviews import ReviewPage, open_reviews
 from app.mailer.services.report import unsettled
 from app.mailer.services.review import Selection, Settled, decide, resolve
+from app.mailer.services.ring import ring_for_sending
 
 _PAGE = 200
 
@@ -109,10 +110,15 @@ def main(
                 **common,
             )
         session.commit()
+    hint = None
+    if settled.entries and choice in (Event.RETRY, Event.RESEND):
+        hint = ring_for_sending(program.bell, actor.tenant_id, settled.version_id)
     if as_json:
         print_json(asdict(settled))
     else:
         _show_settled(choice, settled)
+        if hint is not None:
+            say(coloured(hint))
     return OK
 
 

@@ -67,6 +67,7 @@ def cancel_campaign(
 
 def end_workflow(version: CampaignVersion, *, sent_any: bool) -> None:
     """The state of a version of which nothing waits any more, after somebody cancelled the rest."""
+    version.starts_at = None
     event = VersionEvent.COMPLETE if sent_any else VersionEvent.CANCEL
     if version.workflow_state in sources_of(event):
         version.workflow_state = move(version.workflow_state, event)

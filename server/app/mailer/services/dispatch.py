@@ -20,6 +20,7 @@ from app.db.repositories.dispatching import Due
 from app.mailer.domain.delivery.job import OPEN
 from app.mailer.domain.version import VersionEvent, move, sources_of
 from app.mailer.ports import Bell, Journals
+from app.mailer.services.missed_start import hold_missed_starts
 from app.mailer.services.open_lane import Outbox
 from app.mailer.services.recovery import Recovered, Terms, recover_dead
 from app.mailer.services.send_some import Lanes
@@ -48,6 +49,7 @@ def dispatch(outbox: Outbox, lanes: Lanes, journals: Journals, bell: Bell) -> Di
             )
             session.commit()
         recovered += Recovered(queued=queued, in_doubt=doubtful)
+    hold_missed_starts(outbox.sessions, outbox.clock.now())
     with outbox.sessions() as session:
         over = dispatching.over(session)
     completed = sum(_complete(outbox, each) for each in over)

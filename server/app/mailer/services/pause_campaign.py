@@ -12,7 +12,7 @@ from app.access.scopes import Scope
 from app.audit import log
 from app.db.locking import hold_dots
 from app.db.models import Campaign
-from app.db.repositories import campaigns
+from app.db.repositories import campaigns, versions
 from app.db.repositories.delivery import Pause
 from app.mailer.domain.errors import Conflict
 
@@ -51,13 +51,19 @@ def pause_campaign(
 def resume_campaign(
     session: Session, actor: Actor, campaign_id: UUID, *, now: datetime
 ) -> Campaign:
-    """What is queued may leave again; the caller commits. `Conflict` where it is not paused."""
+    """What is queued may leave again; the caller commits. `Conflict` where it is not paused.
+
+    A planned start that passed meanwhile is not missed: somebody has looked, and wants it to go.
+    """
     require_scope(actor, Scope.CAMPAIGN_SEND)
     campaign = campaigns.lock(session, actor.tenant_id, campaign_id)
     pause = _pause(campaign)
     if pause is None:
         raise Conflict("This campaign is not paused.", "There is nothing to resume.")
     campaign.paused_at = campaign.paused_by = campaign.pause_reason = None
+    for version in versions.of_campaign(session, actor.tenant_id, campaign_id, lock=True):
+        if version.starts_at is not None and version.starts_at <= now:
+            version.starts_at = None
     session.flush()
     log.record(
         session,

@@ -22,6 +22,7 @@ from app.mailer.ports import Envelope, Journal, MailTransport, StopSign
 from app.mailer.services.approved_bytes import ChangedAfterBuild, approved_bytes
 from app.mailer.services.engine import Engine
 from app.mailer.services.line import RESUME
+from app.mailer.services.missed_start import hold_missed_start
 from app.mailer.services.open_lane import Outbox, open_lane, terms_of
 from app.mailer.services.recovery import Recovered, recover
 
@@ -91,6 +92,7 @@ def send_campaign(
     )
     left = limit
     for version_id, _count in due:
+        hold_missed_start(outbox.sessions, tenant_id, version_id, outbox.clock.now())
         if (pause := _pause(outbox, tenant_id, version_id)) is not None:
             report.stopped, report.hint = str(pause), RESUME
             break

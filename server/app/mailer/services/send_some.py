@@ -23,6 +23,7 @@ from app.mailer.domain.version import VersionEvent, move, sources_of
 from app.mailer.ports import HOLD_SECONDS, Journals, LimiterAway, StopSign
 from app.mailer.services.engine import Engine
 from app.mailer.services.lane import Cause, Lane, Tally
+from app.mailer.services.missed_start import hold_missed_start
 from app.mailer.services.open_lane import Outbox, open_lane
 from app.mailer.services.pause_campaign import pause_campaign
 
@@ -120,6 +121,7 @@ class Sender:
         resumes it, and the reason is kept where people see it.
         """
         outbox = self._outbox
+        hold_missed_start(outbox.sessions, tenant_id, version_id, outbox.clock.now())
         try:
             with outbox.sessions() as session:
                 if delivery.pause_of(session, tenant_id, version_id) is not None:

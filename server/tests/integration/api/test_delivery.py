@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import update
@@ -11,6 +13,7 @@ from sqlalchemy import update
 from app.audit import log
 from app.db.models import AuditEntry, Job
 from app.mailer.domain.delivery.job import ImapStatus, SendStatus
+from app.mailer.ports import BellAway
 from tests.integration.api.conftest import Api
 from tests.integration.api.letters import Letters, build, by, system
 from tests.integration.api.work import watched
@@ -53,6 +56,131 @@ def _audited_last(letters: Letters, action: str) -> AuditEntry:
     return next(each for each in entries if each.action == action)
 
 
+@pytest.mark.parametrize(
+    ("sample", "queued"),
+    [
+        ({"first": 2}, ["e0", "e1"]),
+        ({"entries": ["e2", "e0"]}, ["e0", "e2"]),
+        ({"random": 3, "seed": 7}, ["e0", "e1", "e2"]),
+    ],
+)
+def test_a_sample_goes_and_the_rest_later(
+    letters: Letters, sample: dict[str, Any], queued: list[str]
+) -> None:
+    answer = letters.post("queue", {"sample": sample})
+    assert (answer["queued"], answer["not_in_sample"]) == (len(queued), 3 - len(queued))
+    assert answer["seed"] == sample.get("seed")
+    assert letters.entries("send_status=queued") == queued
+    assert letters.post("queue")["queued"] == 3 - len(queued)
+
+
+def test_a_dry_run_tells_the_seed_that_draws_the_same_again(letters: Letters) -> None:
+    rehearsed = letters.post("queue", {"dry_run": True, "sample": {"random": 1}})
+    again = {"random": 1, "seed": rehearsed["seed"]}
+    assert letters.post("queue", {"sample": again})["seed"] == rehearsed["seed"]
+
+
+def test_chosen_ones_that_cannot_go_are_409_each_with_its_reason(letters: Letters) -> None:
+    letters.post("queue", {"sample": {"first": 1}})
+    body = {"sample": {"entries": ["e0", "e1", "nobody"]}}
+    detail = letters.post("queue", body, 409)["detail"]
+    assert "e0 (it is queued already)" in detail
+    assert "nobody (version 1 has no such entry)" in detail
+    assert "e1" not in detail
+    assert letters.statuses() == ["queued", "unqueued", "unqueued"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"sample": {}},
+        {"sample": {"first": 0}},
+        {"sample": {"first": True}},
+        {"sample": {"first": 1, "random": 1}},
+        {"sample": {"first": 1, "seed": 4}},
+        {"sample": {"random": 1, "seed": -1}},
+        {"sample": {"entries": []}},
+        {"not_before": "2026-12-01T08:00"},
+        {"not_before": "2020-12-01T08:00Z"},
+        {"not_before": 1800000000},
+    ],
+)
+def test_a_sample_or_a_moment_that_cannot_be_is_422(letters: Letters, body: Any) -> None:
+    letters.post("queue", body, 422)
+    assert letters.statuses() == ["unqueued"] * 3
+
+
+def test_nothing_leaves_before_the_moment_that_was_asked_for(letters: Letters) -> None:
+    moment = letters.api.program.clock.now() + timedelta(hours=5)
+    answer = letters.post("queue", {"not_before": moment.isoformat()})
+    assert answer["starts_at"] == answer["due_at"]
+    assert answer["starts_at"][:16] == moment.isoformat()[:16]
+    assert letters.send().due == 0
+
+
+class Rings:
+    """Implements `ports.Bell`."""
+
+    def __init__(self) -> None:
+        self.heard: list[object] = []
+        self.is_away = False
+
+    def send(self, _tenant: UUID, version: UUID) -> None:
+        self._ring(version)
+
+    def append(self, _tenant: UUID, campaign: UUID) -> None:
+        self._ring(campaign)
+
+    def dispatch(self) -> None:
+        self._ring("everything")
+
+    def heard_send(self, version: UUID) -> None: ...
+    def heard_append(self, campaign: UUID) -> None: ...
+
+    def _ring(self, what: object) -> None:
+        if self.is_away:
+            raise BellAway("Redis does not answer (ConnectionError).")
+        self.heard.append(what)
+
+
+@pytest.fixture
+def rings(letters: Letters) -> Rings:
+    letters.api.program.bell = rings = Rings()
+    return rings
+
+
+def test_whoever_sends_is_woken_when_there_is_something_to_send(
+    letters: Letters, rings: Rings
+) -> None:
+    letters.post("queue", {"dry_run": True})
+    later = letters.api.program.clock.now() + timedelta(hours=5)
+    letters.post("queue", {"not_before": later.isoformat(), "sample": {"first": 1}})
+    assert rings.heard == []
+    assert letters.post("queue")["hint"] is None
+    assert rings.heard == [letters.version_id]
+    letters.post("pause")
+    letters.post("resume")
+    assert rings.heard == [letters.version_id, "everything"]
+    _set(letters, "e1", send_status=SendStatus.FAILED)
+    _set(letters, "e2", send_status=SendStatus.IN_DOUBT)
+    retry = {"event": "retry", "reason": "Their server is back.", "all": True}
+    letters.post("jobs/resolve", retry)
+    resend = {"event": "resend", "reason": "They have nothing.", "confirm_possible_duplicate": True}
+    letters.post(f"jobs/{letters.job('e2')}/resolve", resend)
+    assert rings.heard[2:] == [letters.version_id] * 2
+    letters.post("jobs/resolve", {"event": "cancel", "reason": "No.", "all": True})
+    assert len(rings.heard) == 4
+
+
+def test_a_bell_that_nobody_hears_is_a_hint_and_no_failure(letters: Letters, rings: Rings) -> None:
+    rings.is_away = True
+    answer = letters.post("queue")
+    assert answer["queued"] == 3
+    assert "No worker could be told (Redis does not answer" in answer["hint"]
+    letters.post("pause")
+    letters.post("resume")
+
+
 def test_what_cannot_be_queued_is_409_and_what_is_not_there_404(
     letters: Letters, tmp_path: Path
 ) -> None:
@@ -92,7 +220,15 @@ def test_a_paused_campaign_sends_nothing_until_it_is_resumed(
 def test_cancelling_stops_what_has_not_left(letters: Letters, smtp_server: SmtpServer) -> None:
     letters.post("queue")
     letters.send(limit=1)
-    _set(letters, "e1", send_status=SendStatus.COMMITTING)
+    now = letters.api.program.clock.now()
+    _set(
+        letters,
+        "e1",
+        send_status=SendStatus.COMMITTING,
+        worker="another",
+        claimed_at=now,
+        lease_until=now + timedelta(minutes=5),
+    )
     cancelled = letters.post("cancel", {"reason": "No more."})
     assert {name: cancelled[name] for name in ("cancelled", "leaving", "sent", "in_doubt")} == {
         "cancelled": 1,

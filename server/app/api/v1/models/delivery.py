@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from app.api.v1.models.number import Switch
+from app.api.v1.models.moment import Moment
+from app.api.v1.models.number import REALLY, Switch
 from app.api.v1.models.operations import OperationOut
 from app.db.models import Campaign
+from app.mailer.domain.delivery.sample import MOST_CHOSEN, PRIME, Chosen, First, Random, Sample
 from app.mailer.services.cancel_campaign import Cancelled
 from app.mailer.services.queue_campaign import Queued
 
@@ -26,10 +29,43 @@ class _In(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+_Count = Annotated[int, Field(ge=1, le=1_000_000), REALLY]
+
+
+class FirstIn(_In):
+    """The first ones, in the order of the source."""
+
+    first: _Count = Field(description="How many", examples=[10])
+
+
+class RandomIn(_In):
+    """Some by chance."""
+
+    random: _Count = Field(description="How many", examples=[10])
+    seed: Annotated[int, Field(ge=0, lt=PRIME), REALLY] | None = Field(
+        default=None,
+        description="Draws the same ones of a build again; null: made, and told in the answer",
+    )
+
+
+class EntriesIn(_In):
+    """These and no other; each has to be one that may be queued."""
+
+    entries: list[Annotated[str, StringConstraints(min_length=1, max_length=500)]] = Field(
+        min_length=1, max_length=MOST_CHOSEN, examples=[["4711", "4712"]]
+    )
+
+
 class QueueIn(_In):
     """What may leave. Only what the review gate lets through ever does."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"dry_run": True}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"dry_run": True, "sample": {"random": 10}, "not_before": None},
+            ]
+        }
+    )
 
     version_id: UUID | None = Field(default=None, description="Null: the newest version")
     include_warnings: Switch = Field(default=True, description="Letters with warnings, too")
@@ -39,6 +75,27 @@ class QueueIn(_In):
     dry_run: Switch = Field(
         default=False, description="Count, say what would refuse it, and change nothing"
     )
+    sample: FirstIn | RandomIn | EntriesIn | None = Field(
+        default=None, description="Only some of what may be queued; null: all of it"
+    )
+    not_before: Moment | None = Field(
+        default=None,
+        description="None of these leaves earlier; later than the campaign's own `not_before`. "
+        "Null: as the campaign says",
+    )
+
+    @property
+    def drawn(self) -> Sample | None:
+        """The sample in the words of the domain."""
+        match self.sample:
+            case None:
+                return None
+            case FirstIn(first=count):
+                return First(count)
+            case RandomIn(random=count, seed=seed):
+                return Random(count, seed)
+            case EntriesIn(entries=entries):
+                return Chosen(tuple(entries))
 
 
 class ObjectionOut(BaseModel):
@@ -64,6 +121,12 @@ class QueuedOut(BaseModel):
     blocked: int
     excluded: int
     inactive: int
+    not_in_sample: int = Field(description="May be queued, and are not in the sample")
+    starts_at: datetime | None = Field(
+        description="The start that was planned: missed by more than an hour, it waits for a "
+        "person. Null: nobody planned it"
+    )
+    seed: int | None = Field(description="Draws the same random sample again; null: none was")
     paused: str | None = Field(
         description="Who holds the campaign back, and why: what is queued leaves once it is "
         "resumed. Null: nobody"
@@ -71,10 +134,13 @@ class QueuedOut(BaseModel):
     would_be_refused: list[ObjectionOut] = Field(
         description="Of a dry run: all that queueing would be refused for (409). Empty: it works"
     )
+    hint: str | None = Field(
+        description="Where no worker could be told now; they look by themselves. Null: they know"
+    )
 
     @classmethod
-    def of(cls, queued: Queued) -> QueuedOut:
-        return cls(**asdict(queued))
+    def of(cls, queued: Queued, hint: str | None) -> QueuedOut:
+        return cls(**asdict(queued), hint=hint)
 
 
 class PauseIn(_In):

@@ -11,6 +11,7 @@ from app.mailer.domain.delivery.job import (
     Event,
     SendStatus,
     allowed_events,
+    queueable,
     sources_of,
 )
 from app.mailer.domain.errors import Conflict
@@ -23,6 +24,7 @@ RESEND_WARNING = (
     "Each of these messages may already have arrived; its recipient may now get it a second time."
 )
 
+_ELSEWHERE = "another version of this campaign sent it, or is sending it"
 _EXCLUDABLE = frozenset({EntryState.READY, EntryState.WARNING, EntryState.NEEDS_REVIEW})
 
 
@@ -75,6 +77,23 @@ def why_not_decided(job: Standing, decision: Decision) -> str | None:
     return None
 
 
+def why_not_queued(job: Standing, *, include_warnings: bool) -> str | None:
+    """Why the message may not be queued, or None where it may."""
+    if job.send not in sources_of(Event.QUEUE):
+        return f"it is {_words(job.send)} already"
+    if not queueable(job.build, job.decision, include_warnings=include_warnings):
+        if job.decision is Decision.EXCLUDE:
+            return "somebody excluded it"
+        if job.build is EntryState.NEEDS_REVIEW:
+            return "it needs a decision"
+        if job.build is EntryState.WARNING:
+            return "it has warnings, and those are left out"
+        return f"it is {job.build.value}"
+    if job.sent_elsewhere:
+        return _ELSEWHERE
+    return None
+
+
 def why_not_moved(job: Standing, event: Event) -> str | None:
     """Why a person may not cause `event`, or None where they may."""
     if job.send not in sources_of(event):
@@ -82,7 +101,7 @@ def why_not_moved(job: Standing, event: Event) -> str | None:
         names = ", ".join(sorted(each.value for each in allowed)) or "nothing"
         return f"it is {_words(job.send)}; possible now: {names}"
     if event in (Event.RETRY, Event.RESEND) and job.sent_elsewhere:
-        return "another version of this campaign sent it, or is sending it"
+        return _ELSEWHERE
     return None
 
 

@@ -19,6 +19,7 @@ from app.mailer.domain.delivery.review import (
     allowed_actions,
     why_not_decided,
     why_not_moved,
+    why_not_queued,
 )
 from app.mailer.domain.issues import EntryState
 
@@ -134,3 +135,33 @@ def test_what_is_offered_is_never_refused() -> None:
                 else why_not_moved(standing, action)
             )
             assert why is None
+
+
+@pytest.mark.parametrize(
+    ("standing", "why"),
+    [
+        (job(EntryState.READY), None),
+        (job(EntryState.READY, SendStatus.CANCELLED), None),
+        (job(EntryState.NEEDS_REVIEW, decision=Decision.ACCEPT), None),
+        (job(EntryState.WARNING), "it has warnings, and those are left out"),
+        (job(EntryState.NEEDS_REVIEW), "it needs a decision"),
+        (job(EntryState.BLOCKED), "it is blocked"),
+        (job(EntryState.EXCLUDED), "it is excluded"),
+        (job(EntryState.INACTIVE), "it is inactive"),
+        (job(EntryState.READY, decision=Decision.EXCLUDE), "somebody excluded it"),
+        (job(EntryState.READY, SendStatus.IN_DOUBT), "it is in doubt already"),
+        (job(EntryState.READY, SendStatus.QUEUED), "it is queued already"),
+        (
+            job(EntryState.READY, sent_elsewhere=True),
+            "another version of this campaign sent it, or is sending it",
+        ),
+    ],
+)
+def test_why_a_message_is_not_queued(standing: Standing, why: str | None) -> None:
+    assert why_not_queued(standing, include_warnings=False) == why
+
+
+def test_what_may_be_queued_and_what_may_not_has_its_reason() -> None:
+    for build, decision, strict in itertools.product(EntryState, (None, *Decision), (False, True)):
+        why = why_not_queued(job(build, decision=decision), include_warnings=not strict)
+        assert (why is None) == queueable(build, decision, include_warnings=not strict)

@@ -8,7 +8,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.mailer.domain.campaign import DAYS, SendWindow
-from app.mailer.domain.delivery.window import first_due, next_open
+from app.mailer.domain.delivery.window import (
+    first_due,
+    is_missed,
+    next_open,
+    planned_moment,
+    planned_start,
+    why_missed,
+)
+from app.mailer.domain.errors import MailerError
 
 BERLIN = "Europe/Berlin"
 
@@ -115,3 +123,76 @@ def test_the_answer_is_in_the_window_and_not_before(
     assert next_open(window, opens) == opens
     if _open_on_the_wall(window, at.astimezone(ZoneInfo(zone))):
         assert opens == at
+
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def test_a_moment_that_is_asked_for_takes_the_place_of_an_earlier_one() -> None:
+    later = NOON + timedelta(days=2)
+    assert planned_moment(None, None, NOON) is None
+    assert planned_moment(NOON, None, NOON) == NOON
+    assert planned_moment(None, later, NOON) == later
+    assert planned_moment(NOON + timedelta(days=1), later, NOON) == later
+    just_over = NOON - timedelta(minutes=59)
+    assert planned_moment(NOON - timedelta(days=9), just_over, NOON) == just_over
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "says"),
+    [
+        (None, datetime(2026, 3, 3, 8), "2026-03-03T08:00 has no time zone."),  # noqa: DTZ001
+        (
+            None,
+            NOON - timedelta(minutes=61),
+            "2026-03-02T10:59+00:00 is over: it is 2026-03-02 12:00 UTC now.",
+        ),
+        (
+            None,
+            NOON.replace(year=2062),
+            "2062-03-02T12:00+00:00 is more than a year ahead.",
+        ),
+        (
+            NOON + timedelta(days=2),
+            _at("2026-03-03T08:00"),
+            "The campaign says that nothing leaves before 2026-03-04 12:00 UTC, and "
+            "2026-03-03T08:00+01:00 is earlier.",
+        ),
+    ],
+)
+def test_a_moment_that_cannot_be_planned(own: datetime | None, asked: datetime, says: str) -> None:
+    with pytest.raises(MailerError) as refused:
+        planned_moment(own, asked, NOON)
+    assert refused.value.message == says
+    assert refused.value.hint
+
+
+def test_a_start_is_planned_where_somebody_named_it() -> None:
+    window = _window("08:00", "18:00", WORKDAYS)
+    evening = _at("2026-03-02T20:00")
+    # The window alone is no plan.
+    assert planned_start(window, None, evening) is None
+    assert planned_start(window, evening - timedelta(hours=3), evening) is None
+    start = planned_start(window, _at("2026-03-03T06:00"), evening)
+    assert start == _at("2026-03-03T08:00")
+    assert start is not None
+    assert start.tzinfo is UTC
+    assert planned_start(None, evening + timedelta(minutes=1), evening) is not None
+
+
+@pytest.mark.parametrize(
+    ("late", "missed", "span"),
+    [
+        (timedelta(minutes=60), False, "1 hour"),
+        (timedelta(minutes=61), True, "1 hour 1 minute"),
+        (timedelta(hours=7), True, "7 hours"),
+        (timedelta(days=1, minutes=59), True, "1 day"),
+        (timedelta(days=3, hours=2), True, "3 days 2 hours"),
+    ],
+)
+def test_a_start_is_missed_after_an_hour(late: timedelta, missed: bool, span: str) -> None:
+    assert is_missed(NOON, NOON + late) is missed
+    assert why_missed(NOON, NOON + late) == (
+        f"The start planned for 2026-03-02 12:00 UTC was missed by {span}: nothing was sent until "
+        "now. Resume it to send now, or cancel it."
+    )
