@@ -199,7 +199,7 @@ def _figures(
         free_since=_latest(track.free_since, campaign.held_until),
         limits_away=away,
         limits=limits,
-        per_second=long or short,
+        per_second=track.pulse.steady,
     )
     found = verdict(facts)
     if found.state in HELD_BACK:

@@ -139,7 +139,7 @@ class Facts:
     #: Why the limits cannot be asked.
     limits_away: str | None = None
     limits: Sequence[Limit] = ()
-    #: Letters a second in the last minute, None where that cannot be said yet.
+    #: Letters a second since any leave, None where that cannot be said yet.
     per_second: float | None = None
 
     @property

@@ -40,13 +40,32 @@ class Pulse:
 
     def per_second(self, seconds: float) -> float | None:
         """Letters a second within the last `seconds`; None where that cannot be said yet."""
+        base = self._base(seconds)
+        return None if base is None else self._since(base)
+
+    @property
+    def steady(self) -> float | None:
+        """Letters a second of the last minute since any left: what a forecast may build on."""
+        base = self._base(LONG)
+        if base is None:
+            return None
+        still = [each for each in self._counts if each[0] >= base[0] and each[1] == base[1]]
+        pace = self._since(still[-1])
+        # Too short to tell: a bit of the standstill makes it no worse than it is.
+        return self._since(base) if pace is None else pace
+
+    def _base(self, seconds: float) -> tuple[float, int] | None:
         if not self._counts:
             return None
-        at, sent = self._counts[-1]
+        at = self._counts[-1][0]
         reach = [each for each in self._counts if each[0] <= at - seconds]
         base = reach[-1] if reach and reach[-1][0] >= at - seconds * _STRETCH else None
         if base is None:
             base = next((each for each in self._counts if each[0] > at - seconds), None)
-        if base is None or at - base[0] < _CLOSEST:
+        return None if base is None or at - base[0] < _CLOSEST else base
+
+    def _since(self, base: tuple[float, int]) -> float | None:
+        at, sent = self._counts[-1]
+        if at - base[0] < _CLOSEST:
             return None
         return max(0.0, (sent - base[1]) / (at - base[0]))
