@@ -215,7 +215,7 @@ def test_a_worker_whose_letters_are_all_put_off_is_no_missing_one(
             1,
             send_status=SendStatus.DEFERRED,
             claimed_at=now,
-            due_at=now + 60 * SECOND,
+            due_at=now + 600 * SECOND,
         )
         assert stand.look(20).state == "sending"
     stand.jobs(version, 4, 36, send_status=SendStatus.SENT)
