@@ -80,8 +80,6 @@ class LiveBoard:
             began = self._clock.monotonic()
             if track.figures is None or began >= track.good_until:
                 track.figures = self._look(track, actor.tenant_id, campaign_id, began)
-                took = self._clock.monotonic() - began
-                track.good_until = began + max(FRESH_SECONDS, took * _REST)
             return track.figures
 
     def _track(self, tenant_id: UUID, campaign_id: UUID) -> _Track:
@@ -102,6 +100,8 @@ class LiveBoard:
                 track.pulse.add(at, sent)
             else:
                 self._begin(session, track, seen, now, at)
+        took = self._clock.monotonic() - at
+        track.good_until = at + max(FRESH_SECONDS, took * _REST)
         _note_moves(track, seen, now)
         limits, away = self._limits(campaign_id, seen)
         return _figures(track, seen, limits, away, now)

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from app.db.models import AttemptOutcome, Campaign, CampaignVersion, Job, MailAccount, SendAttempt
@@ -36,8 +36,10 @@ class Limits(MemoryLimiter):
 
     away: str | None = None
     wait: float = 0.0
+    asked: Sequence[Allowance] = ()
 
     def standing(self, allowances: Sequence[Allowance]) -> Sequence[Standing]:
+        self.asked = allowances
         if self.away:
             raise LimiterAway(self.away)
         return [
@@ -302,7 +304,8 @@ def test_limits_show_what_is_allowed_and_how_they_stand(
             )
         )
         session.commit()
-    stand.queue(stand.version(new_job, 3, server={"account": "Office"}), 3)
+    version = stand.version(new_job, 3, server={"account": "Office"})
+    stand.queue(version, 3)
     account, own = stand.look().limits
     assert (account.of, account.name, account.per_hour, account.this_hour) == (
         "account",
@@ -317,6 +320,12 @@ def test_limits_show_what_is_allowed_and_how_they_stand(
         2,
     )
     assert (own.of, own.per_minute) == ("campaign", 10.0)
+    # A limiter that forgot what was sent asks whoever comes first, and that may be who watches.
+    with stand.desk.sessions() as session:
+        account_id = session.scalar(select(MailAccount.id))
+    stand.change(version, account_id=account_id)
+    stand.send(version, 0, 2)
+    assert sum(count for _, count in stand.limits.asked[0].sent_before()) == 2
     # The sender's limits are in another process: what they do there nobody here can say.
     stand.shared = False
     stand.board = stand.fresh()
