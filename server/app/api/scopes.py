@@ -135,6 +135,7 @@ SCOPES: dict[str, Needs] = {
     "resolve_jobs": _SEND,
     # delivery
     "queue_campaign": _SEND,
+    "get_live_figures": _READ,
     "pause_campaign": _SEND,
     "resume_campaign": _SEND,
     "cancel_campaign": _SEND,

@@ -57,6 +57,7 @@ from app.mailer.services.depot import Depot
 from app.mailer.services.email_report import Post
 from app.mailer.services.evidence import RecordOffice
 from app.mailer.services.import_campaign import Imported
+from app.mailer.services.live import LiveBoard
 from app.mailer.services.message_view import Viewer
 from app.mailer.services.open_lane import Outbox
 from app.mailer.services.people.sign_in import FrontDesk
@@ -352,6 +353,16 @@ class Program:
     def bell(self) -> Bell:
         """Wakes up whoever sends."""
         return make_bell(self.settings)
+
+    @cached_property
+    def live(self) -> LiveBoard:
+        """The figures of campaigns that somebody watches."""
+        return LiveBoard(
+            self.reading,
+            self.limiter,
+            self.clock,
+            limits_are_shared=self.settings.redis_url is not None,
+        )
 
     def sent_box(self) -> SentBox:
         return SentBox(

@@ -44,6 +44,7 @@ _OPTIONS = {
         "--jobs-csv",
         "--rest-csv",
         "--no-guard",
+        *["--watch", "--interval"],
     ],
     "email_campaign_report": [
         *_ONE,

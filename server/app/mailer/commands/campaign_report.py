@@ -1,4 +1,4 @@
-"""Reports what became of a campaign; can write a table of its letters."""
+"""Reports what became of a campaign, or what happens to it now; can write a table of it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from app.mailer.commands.terminal import (
     say,
 )
 from app.mailer.commands.unsettled import show_in_doubt, why
+from app.mailer.commands.watch import watch
 from app.mailer.domain.errors import MailerError
 from app.mailer.domain.report import csv_lines
 from app.mailer.domain.report import jobs_csv as jobs_csv_lines
@@ -61,6 +62,19 @@ def main(
             "formula: for a file that is a campaign's source again.",
         ),
     ] = False,
+    is_watching: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Show live figures until nothing is left to happen; Ctrl-C ends it.",
+        ),
+    ] = False,
+    interval: Annotated[
+        float,
+        typer.Option(
+            "--interval", metavar="SECONDS", min=0.2, max=3600, help="How often --watch looks."
+        ),
+    ] = 1.0,
     as_json: AsJson = False,
 ) -> int:
     """Show what became of a campaign: how many letters are in which state, and what failed."""
@@ -68,6 +82,13 @@ def main(
     actor = program.actor(api_key)
     campaign = parse_uuid(campaign_id, "--campaign-id")
     version = parse_uuid(version_id, "--version-id") if version_id else None
+    if is_watching:
+        if version or include_jobs or jobs_csv is not None or rest_csv is not None:
+            raise MailerError(
+                "--watch shows the whole campaign, and writes no table.",
+                "Leave out --version-id, --include-jobs, --jobs-csv and --rest-csv.",
+            )
+        return watch(program, actor, campaign, interval=interval, as_json=as_json)
     with program.reading() as session:
         report = campaign_report(
             session,

@@ -11,9 +11,10 @@ from uuid import UUID
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.db.repositories import budgets, versions
-from app.mailer.domain.campaign import Campaign, ResolvedServer
+from app.mailer.domain.campaign import Campaign, RateLimit, ResolvedServer
 from app.mailer.domain.delivery.retry import RetryPolicy
 from app.mailer.domain.delivery.window import next_open
+from app.mailer.domain.mail_account import AccountTerms
 from app.mailer.ports import (
     Allowance,
     BlobStore,
@@ -74,6 +75,9 @@ def open_lane(
     own, at_most = campaign.delivery.rate_limit, account.concurrency if account else None
     terms = _terms_of(campaign)
     window = campaign.delivery.send_window
+    limited = allowances_of(
+        outbox.sessions, outbox.clock, tenant_id, campaign_id, account, own if rate_limit else None
+    )
 
     def opens() -> datetime | None:
         now = outbox.clock.now()
@@ -84,18 +88,8 @@ def open_lane(
         tenant_id=tenant_id,
         campaign_id=campaign_id,
         version_id=version_id,
-        account=Allowance(
-            f"account:{account.id}",
-            account.per_minute,
-            account.per_hour,
-            account.per_day,
-            partial(_sent_lately, outbox, tenant_id, account.id),
-        )
-        if account
-        else Allowance(f"account-of:{campaign_id}"),
-        campaign=Allowance(
-            f"campaign:{campaign_id}", own.messages_per_minute if rate_limit else None
-        ),
+        account=limited[0],
+        campaign=limited[1],
         own_concurrency=own.concurrency,
         account_concurrency=own.concurrency if at_most is None else at_most,
         retry=terms.retry,
@@ -106,9 +100,39 @@ def open_lane(
     )
 
 
-def _sent_lately(outbox: Outbox, tenant_id: UUID, account_id: UUID) -> list[tuple[float, int]]:
-    with outbox.sessions() as session:
-        return budgets.sent_lately(session, tenant_id, account_id, outbox.clock.now())
+def allowances_of(
+    sessions: sessionmaker[Session],
+    clock: Clock,
+    tenant_id: UUID,
+    campaign_id: UUID,
+    account: AccountTerms | None,
+    own: RateLimit | None,
+) -> tuple[Allowance, Allowance]:
+    """What limits a campaign's letters: its mail account's limits, and its own.
+
+    Whoever asks a limiter about them asks with these: a limiter that forgot what the account sent
+    hears of it from the database.
+    """
+    campaign = Allowance(f"campaign:{campaign_id}", own.messages_per_minute if own else None)
+    if account is None:
+        return Allowance(f"account-of:{campaign_id}"), campaign
+    return (
+        Allowance(
+            f"account:{account.id}",
+            account.per_minute,
+            account.per_hour,
+            account.per_day,
+            partial(_sent_lately, sessions, clock, tenant_id, account.id),
+        ),
+        campaign,
+    )
+
+
+def _sent_lately(
+    sessions: sessionmaker[Session], clock: Clock, tenant_id: UUID, account_id: UUID
+) -> list[tuple[float, int]]:
+    with sessions() as session:
+        return budgets.sent_lately(session, tenant_id, account_id, clock.now())
 
 
 def terms_of(session: Session, tenant_id: UUID, version_id: UUID, box: SecretBox) -> Terms:
