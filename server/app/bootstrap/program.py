@@ -50,12 +50,12 @@ from app.mailer.ports import (
     SentFolder,
 )
 from app.mailer.services import uploads
-from app.mailer.services.append_sent import SentBox
 from app.mailer.services.build_version import Workshop
 from app.mailer.services.check_account import Probes
 from app.mailer.services.depot import Depot
 from app.mailer.services.email_report import Post
 from app.mailer.services.evidence import RecordOffice
+from app.mailer.services.file_copy import SentBox
 from app.mailer.services.import_campaign import Imported
 from app.mailer.services.message_view import Viewer
 from app.mailer.services.open_lane import Outbox

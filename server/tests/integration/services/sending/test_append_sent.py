@@ -16,11 +16,13 @@ from sqlalchemy import select, update
 
 from app.db.models import AppendAttemptOutcome, AuditEntry, JobMessage
 from app.db.repositories import appending
+from app.db.repositories.appending import Taker
 from app.mailer.adapters.imap import ImapSentFolder
 from app.mailer.domain.campaign import Campaign
 from app.mailer.domain.delivery.job import ImapStatus, SendStatus
 from app.mailer.ports import AppendOutcome, SentFolder, SentFolderFailure
-from app.mailer.services.append_sent import AppendReport, SentBox, append_sent, rehearse_append
+from app.mailer.services.append_sent import AppendReport, append_sent, rehearse_append
+from app.mailer.services.file_copy import SentBox
 from app.mailer.services.server_access import imap_access
 from tests.integration.services.sending.house import START, House, letter, people
 from tests.servers.dovecot import PASSWORD, DovecotServer
@@ -234,7 +236,9 @@ class Refusing:
     def contains(self, message_id: str) -> bool:
         return False
 
-    def append(self, message: bytes, message_id: str, sent_at: datetime) -> AppendOutcome:
+    def append(
+        self, message: bytes, message_id: str, sent_at: datetime, **_: object
+    ) -> AppendOutcome:
         if self.refusals and self.refusals.pop(0):
             raise SentFolderFailure("the copy was not taken: over quota", refused=True)
         return AppendOutcome.APPENDED
@@ -296,12 +300,10 @@ def test_a_dead_workers_leases_are_free_and_a_live_ones_are_not(office: Office) 
         appending.take(
             session,
             house.actor.tenant_id,
-            campaign,
+            house.jobs(campaign)[0].version_id,
             [ImapStatus.PENDING],
             tried_before=now,
-            worker=other.worker,
-            now=now,
-            lease_until=START.replace(year=2027),
+            by=Taker(other.worker, now, START.replace(year=2027)),
             limit=1,
         )
         session.commit()
