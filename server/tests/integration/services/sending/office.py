@@ -37,7 +37,7 @@ class Office:
     port: int | None = None
     folder: SentFolder | None = None
 
-    def sent(self, count: int = 1, **parts: Any) -> UUID:
+    def document(self, count: int = 1, **parts: Any) -> dict[str, Any]:
         document = letter(
             self.smtp.port, count, delivery={"imap_append_sent": {"enabled": True}}, **parts
         )
@@ -48,7 +48,10 @@ class Office:
             "username": self.user,
             "password": self.password,
         }
-        campaign = self.house.queued(document)
+        return document
+
+    def sent(self, count: int = 1, **parts: Any) -> UUID:
+        campaign = self.house.queued(self.document(count, **parts))
         assert self.house.send(campaign).outcomes == {SendStatus.SENT: count}
         return campaign
 
