@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
+from typing import Any
 from uuid import UUID
 
 from app.access.actor import Actor, require_scope
@@ -39,6 +40,15 @@ class Looked:
     in_doubt: int = 0
     stopped: str | None = None
     permanent: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {
+            "found": self.found,
+            "absent": self.absent,
+            "in_doubt": self.in_doubt,
+            "stopped": self.stopped,
+        }
 
 
 def reconcile(

@@ -125,6 +125,7 @@ def report_on(
         "append_attempts": _attempts(
             AppendAttemptOutcome, reports.append_attempts(session, tenant_id, version.id)
         ),
+        "copies_held": _copies_held(session, version),
         "in_doubt": {
             "count": report["send"][SendStatus.IN_DOUBT],
             "explanation": IN_DOUBT_EXPLANATION,
@@ -236,6 +237,18 @@ def _heading(session: Session, version: CampaignVersion) -> dict[str, Any]:
     }
 
 
+def _copies_held(session: Session, version: CampaignVersion) -> dict[str, Any] | None:
+    """Why workers could file no copies of the campaign, and when they try again."""
+    campaign = campaigns.get(session, version.tenant_id, version.campaign_id)
+    if campaign.append_held_until is None:
+        return None
+    # After that they try again; until that went well, the reason still tells something.
+    return {
+        "until": _iso(campaign.append_held_until),
+        "reason": campaign.append_hold_reason or "",
+    }
+
+
 def _version_line(version: CampaignVersion, counted: Counter[SendStatus]) -> dict[str, Any]:
     """What somebody who looks at one version must not miss in another."""
     return {
@@ -305,6 +318,8 @@ def _trouble(each: Trouble) -> dict[str, Any]:
         "error": each.error,
         "message_id": each.message_id,
         "attempts": each.attempts,
+        "look_count": each.look_count,
+        "looked_at": _iso(each.looked_at),
         "at": _iso(each.at),
     }
 

@@ -101,7 +101,18 @@ class TroubleOut(BaseModel):
     error: str | None
     message_id: str | None
     attempts: int
+    look_count: int = Field(
+        description="In doubt: how often it was looked for in the Sent folder and not found there"
+    )
+    looked_at: datetime | None = Field(description="When last")
     at: datetime | None
+
+
+class CopiesHeldOut(BaseModel):
+    """What keeps workers from filing copies of the campaign's letters; these were sent."""
+
+    until: datetime = Field(description="Then they try again")
+    reason: str = Field(examples=["imap.example.org:993: the login as “ann” was refused: no."])
 
 
 class InDoubtOut(BaseModel):
@@ -156,6 +167,7 @@ class ReportOut(SummaryOut):
     issues: list[IssueCountOut]
     send_attempts: Counts
     append_attempts: Counts
+    copies_held: CopiesHeldOut | None
     in_doubt: InDoubtOut
     recent_failures: list[TroubleOut] = Field(description="The last 20")
     versions: list[ReportVersionOut]
