@@ -42,9 +42,8 @@ def _looks(letter: Mapping[str, Any]) -> str:
     count = letter["look_count"]
     if not count:
         return "not looked for"
-    return (
-        f"not there, looked {count} {'time' if count == 1 else 'times'}, last {letter['looked_at']}"
-    )
+    times = "once" if count == 1 else f"{count} times"
+    return f"looked for {times}, last {letter['looked_at']}: not there"
 
 
 def _say_more(count: int) -> None:

@@ -20,10 +20,10 @@ from app.mailer.domain.issues import EntryState
 IN_DOUBT_EXPLANATION = (
     "The connection broke, or the program stopped, after the end of the message may have left and "
     "before the server's answer was known. The recipient may or may not have the message. Nothing "
-    "is sent again by itself. Where the account has an IMAP server, its Sent folder is searched for "
-    "the Message-ID, four times within some hours: what is there was sent. That it is not there "
-    "proves nothing: ask the mail provider or the recipient, then decide for each: assume_sent, or "
-    "resend (it may then arrive twice)."
+    "is sent again by itself. Where the account has an IMAP server, its Sent folder is searched "
+    "for the Message-ID, four times within some hours: what is there was sent. That it is not "
+    "there proves nothing: ask the mail provider or the recipient, then decide for each: "
+    "assume_sent, or resend (it may then arrive twice)."
 )
 
 

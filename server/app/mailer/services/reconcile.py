@@ -7,7 +7,7 @@ from the provider, which files what it took. That it is not there proves nothing
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -109,12 +109,24 @@ class _Search:
                 break
             left -= len(batch)
             for version_id, letters in groupby(batch, lambda each: each.version_id):
-                self._look(version_id, list(letters), only_due=only_due)
+                self._look(
+                    version_id,
+                    list(letters),
+                    lambda: stop.is_set() or clock.monotonic() >= deadline,
+                    only_due=only_due,
+                )
                 if looked.stopped is not None:
                     return looked
         return looked
 
-    def _look(self, version_id: UUID, letters: Sequence[Doubtful], *, only_due: bool) -> None:
+    def _look(
+        self,
+        version_id: UUID,
+        letters: Sequence[Doubtful],
+        is_over: Callable[[], bool],
+        *,
+        only_due: bool,
+    ) -> None:
         found: list[Doubtful] = []
         absent: list[Doubtful] = []
         name, wants_copies = "", False
@@ -122,6 +134,8 @@ class _Search:
             with self._folders.lend(self._actor.tenant_id, version_id) as lent:
                 name, wants_copies = lent.folder.folder(), lent.wants_copies
                 for each in letters:
+                    if is_over():
+                        break
                     place = found if lent.folder.contains(each.message_id) else absent
                     place.append(each)
         except SentFolderFailure as failure:
