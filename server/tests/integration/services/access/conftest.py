@@ -31,9 +31,11 @@ from app.mailer.services.evidence import RecordOffice, export_evidence
 from app.mailer.services.file_copy import SentBox
 from app.mailer.services.import_campaign import Imported, import_campaign
 from app.mailer.services.list_campaigns import list_campaigns
+from app.mailer.services.open_folders import OpenFolders
 from app.mailer.services.open_reviews import open_reviews
 from app.mailer.services.prepare import Prepared
 from app.mailer.services.queue_campaign import queue_campaign
+from app.mailer.services.reconcile import reconcile
 from app.mailer.services.report import campaign_report, campaign_summary, job_rows
 from app.mailer.services.rest_export import rest_rows
 from app.mailer.services.review import Selection, decide, resolve
@@ -188,6 +190,9 @@ class Estate:
                 box, actor, campaign, include_failed=True, limit=None
             ),
             "append_sent": appending,
+            "reconcile": lambda actor: reconcile(
+                OpenFolders(box), actor, campaign, stop=threading.Event()
+            ),
             "email_report": lambda actor: email_report(
                 post,
                 actor,

@@ -13,14 +13,18 @@ import pytest
 
 from app.db.models import AppendAttemptOutcome, Campaign
 from app.db.repositories import appending, campaigns
+from app.db.repositories.appending import Taker
 from app.failpoints import FailpointReached, make_failpoint
 from app.mailer.adapters.imap import ImapSentFolder
+from app.mailer.adapters.journal import JournalFolder
 from app.mailer.domain.delivery.filing import PATIENCE
 from app.mailer.domain.delivery.job import ImapStatus, SendStatus
 from app.mailer.ports import AppendOutcome, Security, SentFolderFailure, ServerAccess
 from app.mailer.services import file_copy
 from app.mailer.services.append_some import append_some
+from app.mailer.services.dispatch import dispatch
 from app.mailer.services.open_folders import OpenFolders
+from app.mailer.services.send_some import Lanes
 from tests.integration.services.sending.house import House, letter
 from tests.integration.services.sending.office import Office
 from tests.servers.cutting_proxy import CuttingProxy
@@ -364,3 +368,48 @@ def test_nothing_is_due_where_no_copy_is_wanted(
     sqlite_house.clock.sleep(60)
     with sqlite_house.sessions() as session:
         assert appending.due(session, sqlite_house.clock.now(), PATIENCE) == []
+
+
+class _Bell:
+    def __init__(self) -> None:
+        self.rung: list[tuple[str, UUID]] = []
+
+    def send(self, tenant: UUID, version: UUID) -> None:
+        self.rung.append(("send", version))
+
+    def append(self, tenant: UUID, campaign: UUID) -> None:
+        self.rung.append(("append", campaign))
+
+    def dispatch(self) -> None: ...
+    def heard_send(self, version: UUID) -> None: ...
+    def heard_append(self, campaign: UUID) -> None: ...
+
+
+def test_a_dispatch_rings_for_copies_that_are_due(office: Office) -> None:
+    campaign, house, bell = office.sent(2), office.house, _Bell()
+    for after in (0, 30):
+        house.clock.sleep(after)
+        dispatch(house.outbox, Lanes(house.outbox), JournalFolder(house.journals), bell)
+        assert bell.rung == ([("append", campaign)] if after else [])
+
+
+def test_what_a_dead_worker_of_this_machine_had_in_hand_is_free_at_once(office: Office) -> None:
+    campaign, house = office.sent(2), office.house
+    house.clock.sleep(30)
+    dead = house.journal()
+    version, now = house.jobs(campaign)[0].version_id, house.clock.now()
+    with house.sessions() as session:
+        taken = appending.take_due(
+            session,
+            house.actor.tenant_id,
+            version,
+            patience=PATIENCE,
+            by=Taker(dead.worker, now, now + file_copy.LEASE),
+            limit=5,
+        )
+        session.commit()
+    assert len(taken) == 2
+    assert office.append_some(campaign, after=0).outcomes == {}
+    dead.close(settled=False)
+    dispatch(house.outbox, Lanes(house.outbox), JournalFolder(house.journals), _Bell())
+    assert office.append_some(campaign, after=0).outcomes == {_O.APPENDED: 2}
