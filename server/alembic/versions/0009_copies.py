@@ -26,6 +26,12 @@ def upgrade() -> None:
         batch.add_column(sa.Column("looked_at", MOMENT, nullable=True))
         batch.add_column(sa.Column("look_due_at", MOMENT, nullable=True))
         batch.create_index(
+            "ix_jobs_campaign_id_append_due_at",
+            ["campaign_id", "append_due_at"],
+            postgresql_where=sa.text("imap_status = 'pending'"),
+            sqlite_where=sa.text("imap_status = 'pending'"),
+        )
+        batch.create_index(
             "ix_jobs_append_worker",
             ["append_worker"],
             postgresql_where=sa.text("append_worker IS NOT NULL"),
@@ -36,6 +42,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     with op.batch_alter_table("jobs") as batch:
         batch.drop_index("ix_jobs_append_worker")
+        batch.drop_index("ix_jobs_campaign_id_append_due_at")
         for name in ("look_due_at", "looked_at", "look_count", "append_due_at"):
             batch.drop_column(name)
     with op.batch_alter_table("campaigns") as batch:

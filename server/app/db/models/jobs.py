@@ -51,6 +51,14 @@ class Job(OfTenant, Base):
             postgresql_where=text("file_count = 0"),
             sqlite_where=text("file_count = 0"),
         ),
+        # What waits to be filed, of all versions; letters of which no copy is wanted do not pay.
+        Index(
+            "ix_jobs_campaign_id_append_due_at",
+            "campaign_id",
+            "append_due_at",
+            postgresql_where=text("imap_status = 'pending'"),
+            sqlite_where=text("imap_status = 'pending'"),
+        ),
         # Of a dead worker's copies, which few have in hand at any time.
         Index(
             "ix_jobs_append_worker",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, exists, func, insert, or_, select, union, update
 from sqlalchemy.orm import Session
 
 from app.db.models import AppendAttemptOutcome, Campaign, CampaignVersion, ImapAppendAttempt, Job
@@ -66,32 +66,25 @@ def versions_with_copies(
     session: Session, tenant_id: UUID, campaign_id: UUID, statuses: Collection[ImapStatus]
 ) -> Sequence[UUID]:
     """The versions of a campaign of which messages are in one of these IMAP states."""
-    there = (
-        exists(select(Job.id).where(Job.version_id == CampaignVersion.id, Job.imap_status == each))
-        for each in statuses
-    )
-    return session.scalars(
-        select(CampaignVersion.id)
-        .where(
-            CampaignVersion.tenant_id == tenant_id,
-            CampaignVersion.campaign_id == campaign_id,
-            or_(*there),
-        )
-        .order_by(CampaignVersion.number)
-    ).all()
+    return _versions(session, tenant_id, campaign_id, Job.imap_status.in_(statuses))
 
 
 def versions_due(
     session: Session, tenant_id: UUID, campaign_id: UUID, now: datetime, patience: timedelta
 ) -> Sequence[UUID]:
     """The versions of a campaign of which `take_due` would find something now."""
+    return _versions(session, tenant_id, campaign_id, copy_is_due(now, patience))
+
+
+def _versions(
+    session: Session, tenant_id: UUID, campaign_id: UUID, condition: ColumnElement[bool]
+) -> Sequence[UUID]:
+    found = select(Job.version_id).where(
+        Job.tenant_id == tenant_id, Job.campaign_id == campaign_id, condition
+    )
     return session.scalars(
         select(CampaignVersion.id)
-        .where(
-            CampaignVersion.tenant_id == tenant_id,
-            CampaignVersion.campaign_id == campaign_id,
-            _has_copies(now, patience),
-        )
+        .where(CampaignVersion.tenant_id == tenant_id, CampaignVersion.id.in_(found))
         .order_by(CampaignVersion.number)
     ).all()
 
@@ -99,19 +92,18 @@ def versions_due(
 def due(session: Session, now: datetime, patience: timedelta) -> Sequence[tuple[UUID, UUID]]:
     """Tenant and campaign of everything that `append_some` has to do now.
 
-    A worker's own query, hence of all tenants. Per version a look into an index, or two.
+    A worker's own query, hence of all tenants. What waits is found by indexes that have nothing
+    else, once for all versions: asked for each version, Postgres may read all jobs each time.
     """
-    doubtful = exists(
-        select(Job.id).where(Job.version_id == CampaignVersion.id, doubts.look_is_due(now))
-    )
+    waiting = union(
+        select(Job.campaign_id).where(copy_is_due(now, patience)),
+        select(Job.campaign_id).where(doubts.look_is_due(now)),
+    ).subquery()
     rows = session.execute(
-        select(CampaignVersion.tenant_id, CampaignVersion.campaign_id)
-        .join(Campaign, Campaign.id == CampaignVersion.campaign_id)
-        .where(
+        select(Campaign.tenant_id, Campaign.id).where(
+            Campaign.id.in_(select(waiting.c.campaign_id)),
             or_(Campaign.append_held_until.is_(None), Campaign.append_held_until <= now),
-            or_(_has_copies(now, patience), doubtful),
         )
-        .distinct()
     )
     return [(tenant_id, campaign_id) for tenant_id, campaign_id in rows]
 
@@ -185,12 +177,6 @@ def extend(
             .returning(Job.id)
             .execution_options(synchronize_session=False)
         )
-    )
-
-
-def _has_copies(now: datetime, patience: timedelta) -> ColumnElement[bool]:
-    return exists(
-        select(Job.id).where(Job.version_id == CampaignVersion.id, copy_is_due(now, patience))
     )
 
 

@@ -52,6 +52,13 @@ class RateLimitOut(BaseModel):
     )
 
 
+class CopiesHeldOut(BaseModel):
+    """What keeps workers from filing copies of the campaign's letters; these were sent."""
+
+    until: datetime = Field(description="Then they try again")
+    reason: str = Field(examples=["imap.example.org:993: the login as “ann” was refused: no."])
+
+
 class SummaryOut(BaseModel):
     """The counts of one version, each job in exactly one card."""
 
@@ -65,6 +72,7 @@ class SummaryOut(BaseModel):
     build: Counts = Field(description="By build status")
     send: Counts = Field(description="By send status")
     imap: Counts = Field(description="By the state of the copy in the Sent folder")
+    copies_held: CopiesHeldOut | None
     review: ReviewCountsOut
     rate_limit: RateLimitOut
     next_due_at: datetime | None
@@ -106,13 +114,6 @@ class TroubleOut(BaseModel):
     )
     looked_at: datetime | None = Field(description="When last")
     at: datetime | None
-
-
-class CopiesHeldOut(BaseModel):
-    """What keeps workers from filing copies of the campaign's letters; these were sent."""
-
-    until: datetime = Field(description="Then they try again")
-    reason: str = Field(examples=["imap.example.org:993: the login as “ann” was refused: no."])
 
 
 class InDoubtOut(BaseModel):
@@ -167,7 +168,6 @@ class ReportOut(SummaryOut):
     issues: list[IssueCountOut]
     send_attempts: Counts
     append_attempts: Counts
-    copies_held: CopiesHeldOut | None
     in_doubt: InDoubtOut
     recent_failures: list[TroubleOut] = Field(description="The last 20")
     versions: list[ReportVersionOut]
