@@ -140,6 +140,7 @@ SCOPES: dict[str, Needs] = {
     "resume_campaign": _SEND,
     "cancel_campaign": _SEND,
     "append_sent": _SEND,
+    "reconcile_campaign": _SEND,
     # reports
     "get_summary": _READ,
     "get_report": _READ,

@@ -11,6 +11,7 @@ from app.bootstrap.program import Program
 from app.db.session import DATABASE_AWAY, what_is_away
 from app.mailer.adapters.journal import JournalFolder
 from app.mailer.ports import Bell, BellAway, StopSign
+from app.mailer.services.append_some import AppendedSome, append_some
 from app.mailer.services.connections import Connections
 from app.mailer.services.dispatch import Dispatched, dispatch
 from app.mailer.services.send_some import Lanes, Sender, SomeSent
@@ -37,6 +38,7 @@ class PostOffice:
         self._journals = JournalFolder(program.settings.journal_dir)
         self._lanes = Lanes(self._outbox)
         self._sender = Sender(self._outbox, self._lanes, self._journals)
+        self._folders = program.open_folders()
 
     def send(self, tenant_id: UUID, version_id: UUID, seconds: float) -> SomeSent:
         """Send what is due of a version for so long; rings where more is due then.
@@ -68,8 +70,38 @@ class PostOffice:
             _log.warning("Nobody could be rung for: %s", away)
 
     def append(self, tenant_id: UUID, campaign_id: UUID, seconds: float) -> None:
-        """File copies of a campaign's letters for so long."""
-        # Comes with append_some.
+        """File copies of a campaign's letters for so long; rings where more are due then."""
+        try:
+            self._bell.heard_append(campaign_id)
+            done = self._append(tenant_id, campaign_id, seconds)
+            self._folders.close_idle()
+            if done.held:
+                _log.warning("Copies of campaign %s wait: %s", campaign_id, done.held)
+            if done.more and not self._stop.is_set():
+                self._bell.append(tenant_id, campaign_id)
+        except DATABASE_AWAY as error:
+            _log.warning("Copies of campaign %s wait: %s", campaign_id, what_is_away(error))
+        except BellAway as away:
+            _log.warning("Nobody could be rung for: %s", away)
+
+    def _append(self, tenant_id: UUID, campaign_id: UUID, seconds: float) -> AppendedSome:
+        # Nothing is written to it: its lock tells that this worker lives.
+        journal = self._journals.open(tenant_id)
+        settled = False
+        try:
+            done = append_some(
+                self._folders,
+                tenant_id,
+                campaign_id,
+                worker=journal.worker,
+                stop=self._stop,
+                seconds=seconds,
+            )
+            settled = True
+            return done
+        finally:
+            # After a fault the file stays, so that what this one had in hand is free at once.
+            journal.close(settled=settled)
 
     def dispatch(self) -> Dispatched | None:
         """Clean up, and ring for everything that is due; None where that had to break off."""
@@ -83,4 +115,5 @@ class PostOffice:
 
     def close(self) -> None:
         """Say goodbye to the servers."""
+        self._folders.close_idle(-math.inf)
         self._connections.close_idle(-math.inf)

@@ -50,15 +50,16 @@ from app.mailer.ports import (
     SentFolder,
 )
 from app.mailer.services import uploads
-from app.mailer.services.append_sent import SentBox
 from app.mailer.services.build_version import Workshop
 from app.mailer.services.check_account import Probes
 from app.mailer.services.depot import Depot
 from app.mailer.services.email_report import Post
 from app.mailer.services.evidence import RecordOffice
+from app.mailer.services.file_copy import SentBox
 from app.mailer.services.import_campaign import Imported
 from app.mailer.services.live import LiveBoard
 from app.mailer.services.message_view import Viewer
+from app.mailer.services.open_folders import OpenFolders
 from app.mailer.services.open_lane import Outbox
 from app.mailer.services.people.sign_in import FrontDesk
 from app.mailer.services.server_access import imap_access, smtp_access
@@ -372,6 +373,10 @@ class Program:
             box=self.box,
             open_folder=self.open_folder,
         )
+
+    def open_folders(self) -> OpenFolders:
+        """Connections to Sent folders that are kept for more than one call; close them."""
+        return OpenFolders(self.sent_box())
 
     def open_folder(self, campaign: Campaign) -> SentFolder:
         """The Sent folder of a campaign's IMAP server."""

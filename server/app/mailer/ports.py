@@ -259,12 +259,20 @@ class SentFolder(Protocol):
     """The Sent folder of one IMAP account, one connection reused.
 
     `folder` is the name that was resolved (configured, `\\Sent` special use, common names).
-    `append` searches for the Message-ID first and appends only where it is absent.
+    `append` searches for the Message-ID first and appends only where it is absent, and where
+    `may_append` still says so right before.
     """
 
     def folder(self) -> str: ...
     def contains(self, message_id: str) -> bool: ...
-    def append(self, message: bytes, message_id: str, sent_at: datetime) -> AppendOutcome: ...
+    def append(
+        self,
+        message: bytes,
+        message_id: str,
+        sent_at: datetime,
+        *,
+        may_append: Callable[[], bool] = ...,
+    ) -> AppendOutcome: ...
     def close(self) -> None: ...
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +24,7 @@ from app.api.v1.models.delivery import (
     PauseOut,
     QueuedOut,
     QueueIn,
+    ReconciledOut,
 )
 from app.api.v1.models.operations import OperationOut
 from app.bootstrap.program import Program
@@ -31,9 +34,13 @@ from app.mailer.services.operations import Kind
 from app.mailer.services.pause_campaign import pause_campaign as pause
 from app.mailer.services.pause_campaign import resume_campaign as resume
 from app.mailer.services.queue_campaign import queue_campaign as queue
+from app.mailer.services.reconcile import reconcile
 from app.mailer.services.ring import ring_for_everything, ring_for_sending
 
 routes = router("delivery", "/campaigns/{campaign_id}")
+
+#: Letters that one request looks for at most, and how long it begins to.
+_LOOKED_FOR, _LOOK_SECONDS = 100, 30.0
 
 _APPENDING: dict[int | str, dict[str, Any]] = {
     200: {"description": "Nothing is begun: a dry run, nothing is missing, or nobody was to"},
@@ -153,6 +160,30 @@ async def append_sent(
     response.status_code = 202
     response.headers["Location"] = f"{PATH}/{operation.id}"
     return found.model_copy(update={"operation": OperationOut.of(operation)})
+
+
+@routes.post("/reconcile")
+def reconcile_campaign(
+    actor: CurrentActor, program: ProgramDep, campaign_id: UUID
+) -> ReconciledOut:
+    """Look for up to 100 letters in doubt in the Sent folder; one that is there was sent.
+
+    Workers do so by themselves, four times within some hours. Those that were least looked for come
+    first, and after half a minute it ends.
+    """
+    folders = program.open_folders()
+    try:
+        looked = reconcile(
+            folders,
+            actor,
+            campaign_id,
+            stop=threading.Event(),
+            limit=_LOOKED_FOR,
+            seconds=_LOOK_SECONDS,
+        )
+    finally:
+        folders.close_idle(-math.inf)
+    return ReconciledOut.of(looked)
 
 
 def _missing(

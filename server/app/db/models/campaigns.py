@@ -35,6 +35,10 @@ class Campaign(OfTenant, Base):
     held_until: Mapped[datetime | None]
     hold_reason: Mapped[str | None]
     holds: Mapped[int] = mapped_column(default=0, server_default="0")
+    #: The same for copies in the Sent folder, and for looking for letters there.
+    append_held_until: Mapped[datetime | None]
+    append_hold_reason: Mapped[str | None]
+    append_holds: Mapped[int] = mapped_column(default=0, server_default="0")
     archived_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]

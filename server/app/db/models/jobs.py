@@ -51,6 +51,21 @@ class Job(OfTenant, Base):
             postgresql_where=text("file_count = 0"),
             sqlite_where=text("file_count = 0"),
         ),
+        # What waits to be filed, of all versions; letters of which no copy is wanted do not pay.
+        Index(
+            "ix_jobs_campaign_id_append_due_at",
+            "campaign_id",
+            "append_due_at",
+            postgresql_where=text("imap_status = 'pending'"),
+            sqlite_where=text("imap_status = 'pending'"),
+        ),
+        # Of a dead worker's copies, which few have in hand at any time.
+        Index(
+            "ix_jobs_append_worker",
+            "append_worker",
+            postgresql_where=text("append_worker IS NOT NULL"),
+            sqlite_where=text("append_worker IS NOT NULL"),
+        ),
     )
 
     id: Mapped[UuidKey]
@@ -108,11 +123,19 @@ class Job(OfTenant, Base):
     last_reply: Mapped[str | None]
     last_error: Mapped[str | None]
 
+    #: A copy that could not be filed waits until then; None: it is tried as soon as may be.
+    append_due_at: Mapped[datetime | None]
     append_attempt_count: Mapped[int] = mapped_column(default=0, server_default="0")
     append_worker: Mapped[str | None]
     append_lease_until: Mapped[datetime | None]
     appended_at: Mapped[datetime | None]
     append_error: Mapped[str | None]
+
+    #: Of a letter in doubt: how often it was looked for in the Sent folder and not found, when
+    #: last, and when next (None: as `domain.delivery.filing.LOOKS` has it).
+    look_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    looked_at: Mapped[datetime | None]
+    look_due_at: Mapped[datetime | None]
 
 
 class JobMessage(Base):

@@ -314,6 +314,24 @@ def hold(
     )
 
 
+def hold_copies(
+    session: Session,
+    tenant_id: UUID,
+    campaign_id: UUID,
+    *,
+    until: datetime | None,
+    reason: str | None,
+    holds: int,
+) -> None:
+    """Have workers file no copy of a campaign's letters before `until`; None lets it go."""
+    session.execute(
+        update(Campaign)
+        .where(Campaign.tenant_id == tenant_id, Campaign.id == campaign_id)
+        .values(append_held_until=until, append_hold_reason=reason, append_holds=holds)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def lock(session: Session, tenant_id: UUID, campaign_id: UUID) -> Campaign:
     """As `get`, and nobody else can lock the campaign before the commit.
 

@@ -52,6 +52,9 @@ class Trouble:
     error: str | None
     message_id: str | None
     attempts: int
+    #: In doubt: how often it was looked for in the Sent folder and not found, and when last.
+    look_count: int
+    looked_at: datetime | None
     at: datetime | None
 
 
@@ -159,6 +162,8 @@ def trouble(
             Job.last_error,
             Job.message_id,
             Job.attempt_count,
+            Job.look_count,
+            Job.looked_at,
             at,
         )
         .outerjoin(last, last.c.job_id == Job.id)

@@ -6,6 +6,7 @@ import contextlib
 import imaplib
 import re
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -78,7 +79,14 @@ class ImapSentFolder:
     def contains(self, message_id: str) -> bool:
         return self._holds(self._ready(), message_id)
 
-    def append(self, message: bytes, message_id: str, sent_at: datetime) -> AppendOutcome:
+    def append(
+        self,
+        message: bytes,
+        message_id: str,
+        sent_at: datetime,
+        *,
+        may_append: Callable[[], bool] = lambda: True,
+    ) -> AppendOutcome:
         if sent_at.tzinfo is None:
             raise ValueError("sent_at needs a time zone")
         if message.count(b"\n") != message.count(b"\r\n") or message.count(b"\r\n") != (
@@ -89,6 +97,8 @@ class ImapSentFolder:
         client = self._ready()
         if self._holds(client, message_id):
             return AppendOutcome.ALREADY_THERE
+        if not may_append():
+            raise self._failure("looking for the copy took too long to file it now")
         patience = self._access.timeout_seconds + len(message) / _SLOWEST_LINE
         try:
             client.be_patient(patience)

@@ -6,7 +6,7 @@ The same two stand in for real servers in tests, and pass the same contract test
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,6 +17,7 @@ from app.mailer.ports import (
     Envelope,
     RecipientReply,
     Reply,
+    SentFolderFailure,
     Stage,
     Staged,
     TransportFailure,
@@ -105,9 +106,18 @@ class RecordingSentFolder:
     def contains(self, message_id: str) -> bool:
         return message_id in self.appended
 
-    def append(self, message: bytes, message_id: str, sent_at: datetime) -> AppendOutcome:
+    def append(
+        self,
+        message: bytes,
+        message_id: str,
+        sent_at: datetime,
+        *,
+        may_append: Callable[[], bool] = lambda: True,
+    ) -> AppendOutcome:
         if message_id in self.appended:
             return AppendOutcome.ALREADY_THERE
+        if not may_append():
+            raise SentFolderFailure("Looking for the copy took too long to file it now.")
         self.appended[message_id] = (len(message), sent_at)
         if self._keep_content:
             self.content[message_id] = message

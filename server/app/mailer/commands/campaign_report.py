@@ -154,6 +154,10 @@ def _show(report: Mapping[str, Any]) -> None:
     for title, axis in (("Built", "build"), ("Sending", "send"), ("Copies in Sent", "imap")):
         counted = [f"{n} {coloured(state)}" for state, n in report[axis].items() if n]
         say(f"{title}: {', '.join(counted) or 'none'}")
+    if report["copies_held"]:
+        held = report["copies_held"]
+        say(f"[yellow]Copies are held back:[/] {coloured(held['reason'])}")
+        say(f"They are tried again at {held['until']}, or now by append_pending_sent.")
     files = report["attachments"]
     say("Attachments: " + ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in files.items()))
     if report["issues"]:
@@ -181,7 +185,7 @@ def _show(report: Mapping[str, Any]) -> None:
     if report["in_doubt"]["count"]:
         show_in_doubt(report["in_doubt"]["jobs"], report["in_doubt"]["count"])
         say(report["in_doubt"]["explanation"])
-        say("Decide with review_jobs --assume-sent or --resend.")
+        say("Look with review_jobs --look; decide with --assume-sent or --resend.")
     if report["next_due_at"]:
         say(f"The next letter is due at {report['next_due_at']}.")
     if report.get("jobs"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from math import inf
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,7 +12,9 @@ import typer
 
 from app.access.actor import Actor
 from app.bootstrap.program import Program
+from app.mailer.commands.interruption import stoppable
 from app.mailer.commands.terminal import (
+    FINDINGS,
     OK,
     ApiKey,
     AsJson,
@@ -29,6 +32,7 @@ from app.mailer.domain.delivery.job import Decision, Event
 from app.mailer.domain.delivery.review import RESEND_WARNING
 from app.mailer.domain.errors import MailerError
 from app.mailer.services.open_reviews import ReviewPage, open_reviews
+from app.mailer.services.reconcile import Looked, reconcile
 from app.mailer.services.report import unsettled
 from app.mailer.services.review import Selection, Settled, decide, resolve
 from app.mailer.services.ring import ring_for_sending
@@ -59,6 +63,12 @@ def main(
     resend: Annotated[
         bool, typer.Option("--resend", help="In doubt: send it again; it may arrive twice.")
     ] = False,
+    look: Annotated[
+        bool,
+        typer.Option(
+            "--look", help="In doubt: look for them in the Sent folder; what is there was sent."
+        ),
+    ] = False,
     reason: Annotated[
         str | None, typer.Option("--reason", help="Why; kept with the decision.")
     ] = None,
@@ -74,12 +84,16 @@ def main(
         Event.RESEND: resend,
     }
     chosen = [choice for choice, wanted in asked.items() if wanted]
-    if len(chosen) > 1:
+    if len(chosen) + look > 1:
         raise MailerError("Only one decision at a time.", "Name one of the options.")
     program = Program()
     actor = program.actor(api_key)
     campaign = parse_uuid(campaign_id, "--campaign-id")
     version = parse_uuid(version_id, "--version-id") if version_id else None
+    if look:
+        if version or entry or code or every:
+            raise MailerError("--look looks for all of the campaign that are in doubt.")
+        return _look(program, actor, campaign, as_json=as_json)
     if not chosen:
         _list(program, actor, campaign, version, as_json=as_json)
         return OK
@@ -122,6 +136,28 @@ def main(
     return OK
 
 
+def _look(program: Program, actor: Actor, campaign: UUID, *, as_json: bool) -> int:
+    folders = program.open_folders()
+    try:
+        with stoppable() as stop:
+            looked = reconcile(folders, actor, campaign, stop=stop)
+    finally:
+        folders.close_idle(-inf)
+    if as_json:
+        print_json(looked.as_dict())
+    else:
+        _show_looked(looked)
+    return FINDINGS if looked.in_doubt or looked.stopped else OK
+
+
+def _show_looked(looked: Looked) -> None:
+    named = f" ({', '.join(coloured(entry) for entry in looked.found[:20])})"
+    say(f"Found in the Sent folder, so sent: {len(looked.found)}{named if looked.found else ''}.")
+    say(f"Not there, which proves nothing: {looked.absent}. In doubt: {looked.in_doubt}.")
+    if looked.stopped:
+        say(f"[red]Stopped:[/] {coloured(looked.stopped)}")
+
+
 def _list(
     program: Program, actor: Actor, campaign: UUID, version: UUID | None, *, as_json: bool
 ) -> None:
@@ -153,7 +189,7 @@ def _list(
     if reviews:
         _show_reviews(reviews, first.undecided)
     for letters, show, choices in (
-        (later["in_doubt"], show_in_doubt, "--assume-sent or --resend"),
+        (later["in_doubt"], show_in_doubt, "--assume-sent or --resend (before that, --look)"),
         (later["failed"], show_failed, "--retry"),
     ):
         if letters:

@@ -20,8 +20,10 @@ from app.mailer.domain.issues import EntryState
 IN_DOUBT_EXPLANATION = (
     "The connection broke, or the program stopped, after the end of the message may have left and "
     "before the server's answer was known. The recipient may or may not have the message. Nothing "
-    "is sent again by itself: look for its Message-ID in the Sent folder, ask the mail provider or "
-    "the recipient, then decide for each: assume_sent, or resend (it may then arrive twice)."
+    "is sent again by itself. Where the account has an IMAP server, its Sent folder is searched "
+    "for the Message-ID, four times within some hours: what is there was sent. That it is not "
+    "there proves nothing: ask the mail provider or the recipient, then decide for each: "
+    "assume_sent, or resend (it may then arrive twice)."
 )
 
 
@@ -260,6 +262,8 @@ def summary_text(report: Mapping[str, Any]) -> str:
             f"Copies in the Sent folder: {copies['appended']:,} filed, {copies['pending']:,} "
             f"pending, {copies['failed']:,} failed. (The letters themselves were sent.)",
         ]
+    if (held := report["copies_held"]) is not None:
+        lines += [f"They are held back: {held['reason']} Tried again at {_moment(held['until'])}."]
     if counts["in_doubt"]:
         lines += ["", f"In doubt: {_messages(counts['in_doubt'])}.", IN_DOUBT_EXPLANATION]
     lines += _failure_lines(report["recent_failures"])

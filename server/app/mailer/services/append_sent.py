@@ -9,49 +9,28 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
-
-from sqlalchemy.orm import Session, sessionmaker
 
 from app.access.actor import Actor, require_scope
 from app.access.scopes import Scope
 from app.audit import log
 from app.db.models import AppendAttemptOutcome
-from app.db.repositories import appending, campaigns, delivery, versions
+from app.db.repositories import appending, campaigns, versions
 from app.db.repositories.appending import ToAppend
-from app.failpoints import failpoint
-from app.mailer.domain.campaign import Campaign
 from app.mailer.domain.delivery.job import ImapStatus
-from app.mailer.domain.errors import BlobDamaged, BlobMissing, StorageFailed
-from app.mailer.domain.mime.frame import Base64Cache, Frame
-from app.mailer.ports import (
-    BlobRef,
-    BlobStore,
-    Clock,
-    Journal,
-    SecretBox,
-    SentFolder,
-    SentFolderFailure,
+from app.mailer.domain.mime.frame import Base64Cache
+from app.mailer.ports import Journal, SentFolder
+from app.mailer.services.file_copy import (
+    BATCH,
+    FAILURES_IN_A_ROW,
+    Fault,
+    Leased,
+    SentBox,
+    file_copy,
 )
 from app.mailer.services.import_campaign import stored_campaign
-
-_BATCH = 20
-#: After so many failures of the server in a row the run ends; the other copies stay pending.
-_FAILURES_IN_A_ROW = 3
-_LEASE = timedelta(minutes=10)
-
-
-@dataclass(frozen=True, slots=True)
-class SentBox:
-    """The ports that filing copies needs; `open_folder` gives the folder of a campaign."""
-
-    sessions: sessionmaker[Session]
-    blobs: BlobStore
-    clock: Clock
-    box: SecretBox
-    open_folder: Callable[[Campaign], SentFolder]
 
 
 @dataclass(slots=True)
@@ -102,6 +81,9 @@ def append_sent(
 ) -> AppendReport:
     """File the copies that are pending (with `include_failed`, also those that failed before).
 
+    At once: what workers wait for, and what holds them back, does not hold back a person. What
+    works for a person works for them, so it ends their hold.
+
     The `journal` only proves that this worker lives: what a dead one had leased is free.
     """
     require_scope(actor, Scope.CAMPAIGN_SEND)
@@ -139,7 +121,7 @@ def rehearse_append(
 
 
 class _Filing:
-    """One run: the folders that are open, by version, and what is leased."""
+    """One run: the folders that are open, by version."""
 
     def __init__(
         self,
@@ -167,78 +149,68 @@ class _Filing:
     ) -> None:
         begin = self._box.clock.now()
         left = limit
-        while left != 0 and not stop.is_set() and self._report.stopped is None:
-            now = self._box.clock.now()
-            with self._box.sessions() as session:
-                batch = appending.take(
-                    session,
-                    self._tenant_id,
-                    campaign_id,
-                    statuses,
+        with self._box.sessions() as session:
+            found = appending.versions_with_copies(session, self._tenant_id, campaign_id, statuses)
+        for version_id in found:
+            while left != 0 and not stop.is_set() and self._report.stopped is None:
+                take = partial(
+                    appending.take,
+                    tenant_id=self._tenant_id,
+                    version_id=version_id,
+                    statuses=statuses,
                     tried_before=begin,
-                    worker=self._worker,
-                    now=now,
-                    lease_until=now + _LEASE,
-                    limit=_BATCH if left is None else min(_BATCH, left),
+                    limit=BATCH if left is None else min(BATCH, left),
                 )
-                session.commit()
-            if not batch:
-                return
-            if left is not None:
-                left -= len(batch)
-            while batch and not stop.is_set() and self._report.stopped is None:
-                self._file(batch.pop(0))
-            if batch:
-                with self._box.sessions() as session:
-                    appending.give_back(session, self._tenant_id, batch, self._worker)
-                    session.commit()
+                batch = Leased(self._box, self._tenant_id, self._worker, take)
+                if not batch:
+                    break
+                if left is not None:
+                    left -= len(batch)
+                while not stop.is_set() and self._report.stopped is None and (job := batch.next()):
+                    self._file(job, batch)
+                if batch:
+                    batch.give_back()
 
-    def _file(self, job: ToAppend) -> None:
-        started = self._box.clock.now()
-        folder = error = None
-        waits = False
-        try:
-            sent_folder = self._folder_of(job.version_id)
-            folder = sent_folder.folder()
-            self._report.folders.add(folder)
-            copy = self._copy(job)
-            failpoint("before_append")
-            outcome = AppendAttemptOutcome(sent_folder.append(copy, job.message_id, job.sent_at))
-            failpoint("after_append")
-            self._failures = 0
-        except SentFolderFailure as failure:
-            error = failure.message
-            outcome = (
-                AppendAttemptOutcome.UNKNOWN if failure.unknown else AppendAttemptOutcome.FAILED
-            )
-            waits = not failure.refused
+    def _file(self, job: ToAppend, batch: Leased) -> None:
+        filed = file_copy(
+            self._box,
+            self._tenant_id,
+            job,
+            lambda: self._folder_of(job.version_id),
+            self._encoded,
+            may_append=lambda: batch.may_append(job),
+        )
+        if filed.folder is not None:
+            self._report.folders.add(filed.folder)
+        fault = filed.fault
+        if fault in (Fault.SERVER, Fault.REFUSED, Fault.ACCOUNT):
             self._failures += 1
-            if failure.permanent_here or self._failures >= _FAILURES_IN_A_ROW:
-                self._report.stopped = error
-        except (BlobDamaged, ValueError) as failure:
-            error = f"The stored message cannot be read back: {failure}"
-            outcome = AppendAttemptOutcome.FAILED
-        except (BlobMissing, StorageFailed, OSError) as failure:
-            self._report.stopped = error = f"The stored attachments cannot be read: {failure}"
-            outcome = AppendAttemptOutcome.FAILED
-            waits = True
+        elif fault is None:
+            self._failures = 0
+        if fault in (Fault.ACCOUNT, Fault.HERE) or self._failures >= FAILURES_IN_A_ROW:
+            self._report.stopped = filed.error
+        status = ImapStatus.APPENDED
+        if fault is not None:
+            # What the copy itself is not to blame for waits: the next run looks for it first.
+            blamed = fault in (Fault.COPY, Fault.REFUSED)
+            status = ImapStatus.FAILED if blamed else ImapStatus.PENDING
         with self._box.sessions() as session:
             appending.record(
                 session,
                 self._tenant_id,
                 job,
-                outcome,
+                filed.outcome,
+                status,
                 worker=self._worker,
-                started_at=started,
+                started_at=filed.started_at,
                 now=self._box.clock.now(),
-                folder=folder,
-                error=error,
-                waits=waits,
+                folder=filed.folder,
+                error=filed.error,
             )
             session.commit()
-        self._report.outcomes[outcome] += 1
-        self._report.last_error = error or self._report.last_error
-        self._on_done(job, outcome)
+        self._report.outcomes[filed.outcome] += 1
+        self._report.last_error = filed.error or self._report.last_error
+        self._on_done(job, filed.outcome)
 
     def _folder_of(self, version_id: UUID) -> SentFolder:
         if version_id not in self._open:
@@ -247,21 +219,6 @@ class _Filing:
                 campaign = stored_campaign(version, self._box.box)
             self._open[version_id] = self._box.open_folder(campaign)
         return self._open[version_id]
-
-    def _copy(self, job: ToAppend) -> bytes:
-        """The message as it was sent, with its Bcc header; only the proven bytes are filed."""
-        with self._box.sessions() as session:
-            stored = delivery.frame_of(session, self._tenant_id, job.id)
-        if stored is None:
-            raise ValueError("it is gone")
-        frame = Frame.decode(stored)
-
-        def read(ref: BlobRef) -> bytes:
-            return self._box.blobs.get(self._tenant_id, ref)
-
-        if frame.digest(read, self._encoded) != job.sha256:
-            raise ValueError("it differs from what was sent")
-        return b"".join(frame.sent_copy_chunks(read, self._encoded))
 
     def close(self) -> None:
         for folder in self._open.values():
@@ -285,6 +242,8 @@ def _finish(sent_box: SentBox, actor: Actor, campaign_id: UUID, report: AppendRe
     with sent_box.sessions() as session:
         report.failed = appending.count(session, tenant_id, campaign_id, [ImapStatus.FAILED])
         report.pending = appending.count(session, tenant_id, campaign_id, [ImapStatus.PENDING])
+        if report.folders and report.stopped is None:
+            campaigns.hold_copies(session, tenant_id, campaign_id, until=None, reason=None, holds=0)
         if report.outcomes:
             log.record(
                 session,

@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 
 from app.access.actor import Actor
 from app.audit import log
-from app.db.repositories import dispatching, jobs, leases, versions
+from app.db.repositories import appending, dispatching, jobs, leases, versions
 from app.db.repositories.dispatching import Due
+from app.mailer.domain.delivery.filing import PATIENCE
 from app.mailer.domain.delivery.job import OPEN
 from app.mailer.domain.version import VersionEvent, move, sources_of
 from app.mailer.ports import Bell, Journals
@@ -56,8 +57,11 @@ def dispatch(outbox: Outbox, lanes: Lanes, journals: Journals, bell: Bell) -> Di
     with outbox.sessions() as session:
         alone = dispatching.take_pass(session)
         due = dispatching.due(session, outbox.clock.now()) if alone else []
+        copies = appending.due(session, outbox.clock.now(), PATIENCE) if alone else []
     for each in due:
         bell.send(each.tenant_id, each.version_id)
+    for tenant_id, campaign_id in copies:
+        bell.append(tenant_id, campaign_id)
     if recovered:
         _log.info("Cleaned up after dead workers: %s", recovered)
     return Dispatched(recovered, len(due), completed)

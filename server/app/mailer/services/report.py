@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.access.actor import Actor, require_scope
 from app.access.scopes import Scope
-from app.db.models import AppendAttemptOutcome, AttemptOutcome, CampaignVersion
+from app.db.models import AppendAttemptOutcome, AttemptOutcome, Campaign, CampaignVersion
 from app.db.repositories import accounts, campaigns, reports
 from app.db.repositories.queueing import Gate
 from app.db.repositories.reports import Trouble
@@ -149,15 +149,17 @@ def _summary(session: Session, version: CampaignVersion, now: datetime) -> dict[
     cards = shape.cards(groups)
     due = [group.next_due_at for group in groups if group.next_due_at is not None]
     next_due_at = min(due, default=None)
+    campaign = campaigns.get(session, version.tenant_id, version.campaign_id)
     limit, account = _rate_limit(version), _account(session, version)
     at_most = None if account is None else account.concurrency
     return {
         "generated_at": now.isoformat(),
-        "campaign": _heading(session, version),
+        "campaign": _heading(campaign, version),
         "cards": cards,
         "build": shape.every(EntryState, _counted(groups, "build")),
         "send": shape.every(SendStatus, _counted(groups, "send")),
         "imap": shape.every(ImapStatus, _counted(groups, "imap")),
+        "copies_held": _copies_held(campaign),
         "review": {
             "undecided": cards[Card.NEEDS_REVIEW],
             "accepted": _counted(groups, "decision")[Decision.ACCEPT],
@@ -218,8 +220,7 @@ def _job_row(job: Row[Any], codes: list[str], files: list[str]) -> dict[str, Any
     }
 
 
-def _heading(session: Session, version: CampaignVersion) -> dict[str, Any]:
-    campaign = campaigns.get(session, version.tenant_id, version.campaign_id)
+def _heading(campaign: Campaign, version: CampaignVersion) -> dict[str, Any]:
     return {
         "id": str(campaign.id),
         "external_id": campaign.external_id,
@@ -233,6 +234,17 @@ def _heading(session: Session, version: CampaignVersion) -> dict[str, Any]:
         "created_by": version.created_by,
         "validated_at": _iso(version.validated_at),
         "built_at": _iso(version.built_at),
+    }
+
+
+def _copies_held(campaign: Campaign) -> dict[str, Any] | None:
+    """Why workers could file no copies of the campaign, and when they try again."""
+    if campaign.append_held_until is None:
+        return None
+    # After that they try again; until that went well, the reason still tells something.
+    return {
+        "until": _iso(campaign.append_held_until),
+        "reason": campaign.append_hold_reason or "",
     }
 
 
@@ -305,6 +317,8 @@ def _trouble(each: Trouble) -> dict[str, Any]:
         "error": each.error,
         "message_id": each.message_id,
         "attempts": each.attempts,
+        "look_count": each.look_count,
+        "looked_at": _iso(each.looked_at),
         "at": _iso(each.at),
     }
 

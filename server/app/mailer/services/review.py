@@ -223,6 +223,9 @@ def _values(
         "last_code": None,
         "last_reply": None,
         "last_error": None,
+        "look_count": 0,
+        "looked_at": None,
+        "look_due_at": None,
     }
 
 

@@ -27,13 +27,14 @@ from app.mailer.ports import (
     Progress,
     SecretBox,
 )
-from app.mailer.services.append_sent import SentBox, append_sent
+from app.mailer.services.append_sent import append_sent
 from app.mailer.services.build_version import (
     Workshop,
     build_version,
     prepare_version,
     prepare_with_files,
 )
+from app.mailer.services.file_copy import SentBox
 from app.mailer.services.import_campaign import Imported
 from app.mailer.services.operations import Kind, request_cancel
 from app.mailer.services.stored_body import opened

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import imaplib
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,8 @@ from app.mailer.ports import BellAway
 from tests.integration.api.conftest import Api
 from tests.integration.api.letters import Letters, build, by, system
 from tests.integration.api.work import watched
-from tests.servers.smtp import SmtpServer
+from tests.servers.dovecot import PASSWORD, DovecotServer
+from tests.servers.smtp import KEEP_AND_DROP, SmtpServer
 
 
 @pytest.fixture
@@ -302,3 +305,41 @@ def test_copies_are_filed_as_an_operation(letters: Letters) -> None:
 
 def test_nothing_is_begun_where_no_copy_is_missing(letters: Letters) -> None:
     assert letters.post("append-sent") == {"dry_run": False, "wanted": 0, "operation": None}
+
+
+def test_what_the_provider_filed_was_sent(
+    api: Api, tmp_path: Path, start_smtp: Callable[..., SmtpServer], dovecot: DovecotServer
+) -> None:
+    smtp, user = start_smtp(script={"DOT": [KEEP_AND_DROP, KEEP_AND_DROP]}), dovecot.new_user()
+    parts = by(smtp.port)
+    parts["server"]["imap"] = {
+        "host": "127.0.0.1",
+        "port": dovecot.port,
+        "security": "plain",
+        "username": user,
+        "password": PASSWORD,
+    }
+    letters = build(api, tmp_path, 3, **parts)
+    letters.post("queue")
+    letters.send()
+    assert letters.statuses() == ["in_doubt", "in_doubt", "sent"]
+    with imaplib.IMAP4(dovecot.host, dovecot.port) as client:
+        client.login(user, PASSWORD)
+        client.append("Gesendet", "()", None, smtp.messages[0].data)  # type: ignore[arg-type]
+    looked = letters.post("reconcile")
+    assert (looked["absent"], looked["in_doubt"], looked["stopped"]) == (1, 1, None)
+    assert looked["found"] == [letters.entries()[0]]
+    assert letters.statuses() == ["sent", "in_doubt", "sent"]
+    (doubtful,) = letters.get("report")["in_doubt"]["jobs"]
+    assert doubtful["look_count"] == 1
+    assert doubtful["looked_at"] is not None
+    shown = letters.get(f"jobs/{letters.job(letters.entries()[1])}")
+    assert (shown["look_count"], shown["looked_at"]) == (1, doubtful["looked_at"])
+    assert _audited(letters, "job.find_evidence").details["entries"] == looked["found"]
+
+
+def test_without_a_server_to_look_in_the_answer_says_so(letters: Letters) -> None:
+    _set(letters, letters.entries()[0], send_status=SendStatus.IN_DOUBT)
+    looked = letters.post("reconcile")
+    assert (looked["absent"], looked["in_doubt"]) == (0, 1)
+    assert "IMAP" in looked["stopped"]

@@ -16,6 +16,7 @@ from app.db.models import Campaign
 from app.mailer.domain.delivery.sample import MOST_CHOSEN, PRIME, Chosen, First, Random, Sample
 from app.mailer.services.cancel_campaign import Cancelled
 from app.mailer.services.queue_campaign import Queued
+from app.mailer.services.reconcile import Looked
 
 _WHY = "The figures of March are wrong."
 _REASON = Field(
@@ -216,3 +217,16 @@ class AppendSentOut(BaseModel):
     dry_run: bool
     wanted: int
     operation: OperationOut | None = Field(description="Null: nothing was begun")
+
+
+class ReconciledOut(BaseModel):
+    """What a search of the Sent folder found."""
+
+    found: list[str] = Field(description="Entries whose letter is there, and so was sent")
+    absent: int = Field(description="Looked for, and not there: that proves nothing")
+    in_doubt: int = Field(description="Left, those included that were not looked for")
+    stopped: str | None = Field(description="Why it ended early, null: it did not")
+
+    @classmethod
+    def of(cls, looked: Looked) -> ReconciledOut:
+        return cls.model_validate(looked.as_dict())

@@ -153,6 +153,13 @@ class JobOut(JobBrief):
     appended_at: datetime | None
     append_error: str | None
     append_attempt_count: int
+    append_due_at: datetime | None = Field(
+        description="The copy could not be filed, and is tried again then"
+    )
+    look_count: int = Field(
+        description="In doubt: how often it was looked for in the Sent folder and not found there"
+    )
+    looked_at: datetime | None = Field(description="When last")
     approval: CoveringApproval | None
     issue_count: int
     issues: list[JobIssueOut] = Field(description="The first of them")
@@ -192,6 +199,9 @@ _OF_JOB = (
     "appended_at",
     "append_error",
     "append_attempt_count",
+    "append_due_at",
+    "look_count",
+    "looked_at",
 )
 
 

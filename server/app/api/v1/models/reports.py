@@ -52,6 +52,13 @@ class RateLimitOut(BaseModel):
     )
 
 
+class CopiesHeldOut(BaseModel):
+    """What keeps workers from filing copies of the campaign's letters; these were sent."""
+
+    until: datetime = Field(description="Then they try again")
+    reason: str = Field(examples=["imap.example.org:993: the login as “ann” was refused: no."])
+
+
 class SummaryOut(BaseModel):
     """The counts of one version, each job in exactly one card."""
 
@@ -65,6 +72,7 @@ class SummaryOut(BaseModel):
     build: Counts = Field(description="By build status")
     send: Counts = Field(description="By send status")
     imap: Counts = Field(description="By the state of the copy in the Sent folder")
+    copies_held: CopiesHeldOut | None
     review: ReviewCountsOut
     rate_limit: RateLimitOut
     next_due_at: datetime | None
@@ -101,6 +109,10 @@ class TroubleOut(BaseModel):
     error: str | None
     message_id: str | None
     attempts: int
+    look_count: int = Field(
+        description="In doubt: how often it was looked for in the Sent folder and not found there"
+    )
+    looked_at: datetime | None = Field(description="When last")
     at: datetime | None
 
 

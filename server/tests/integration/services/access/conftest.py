@@ -19,7 +19,7 @@ from app.db.models import Tenant
 from app.db.repositories import access
 from app.mailer.adapters.recording import RecordingTransport
 from app.mailer.domain.delivery.job import Decision, Event
-from app.mailer.services.append_sent import SentBox, append_sent, rehearse_append
+from app.mailer.services.append_sent import append_sent, rehearse_append
 from app.mailer.services.build_version import (
     Workshop,
     build_version,
@@ -28,11 +28,14 @@ from app.mailer.services.build_version import (
 )
 from app.mailer.services.email_report import Post, email_report
 from app.mailer.services.evidence import RecordOffice, export_evidence
+from app.mailer.services.file_copy import SentBox
 from app.mailer.services.import_campaign import Imported, import_campaign
 from app.mailer.services.list_campaigns import list_campaigns
+from app.mailer.services.open_folders import OpenFolders
 from app.mailer.services.open_reviews import open_reviews
 from app.mailer.services.prepare import Prepared
 from app.mailer.services.queue_campaign import queue_campaign
+from app.mailer.services.reconcile import reconcile
 from app.mailer.services.report import campaign_report, campaign_summary, job_rows
 from app.mailer.services.rest_export import rest_rows
 from app.mailer.services.review import Selection, decide, resolve
@@ -187,6 +190,9 @@ class Estate:
                 box, actor, campaign, include_failed=True, limit=None
             ),
             "append_sent": appending,
+            "reconcile": lambda actor: reconcile(
+                OpenFolders(box), actor, campaign, stop=threading.Event()
+            ),
             "email_report": lambda actor: email_report(
                 post,
                 actor,

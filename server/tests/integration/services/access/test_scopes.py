@@ -31,6 +31,7 @@ NEEDED = {
     "send_campaign": Scope.CAMPAIGN_SEND,
     "rehearse_append": Scope.CAMPAIGN_SEND,
     "append_sent": Scope.CAMPAIGN_SEND,
+    "reconcile": Scope.CAMPAIGN_SEND,
     "resolve retry": Scope.CAMPAIGN_SEND,
     "resolve cancel": Scope.CAMPAIGN_SEND,
     "resolve assume_sent": Scope.CAMPAIGN_SEND,

@@ -296,6 +296,8 @@ def test_the_latest_failures_are_listed(desk: Desk, new_job: Make) -> None:
         "error": None,
         "message_id": None,
         "attempts": 0,
+        "look_count": 0,
+        "looked_at": None,
         "at": (NOW + timedelta(minutes=22)).isoformat(),
     }
 

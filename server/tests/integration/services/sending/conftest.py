@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.services.sending.house import House, make_house
+from tests.integration.services.sending.office import Office
+from tests.servers.dovecot import DovecotServer
+from tests.servers.smtp import SmtpServer
 
 
 @pytest.fixture
@@ -23,3 +26,8 @@ def house(request: pytest.FixtureRequest) -> House:
     """A house on SQLite and one on Postgres."""
     found: House = request.getfixturevalue(f"{request.param}_house")
     return found
+
+
+@pytest.fixture
+def office(sqlite_house: House, dovecot: DovecotServer, smtp_server: SmtpServer) -> Office:
+    return Office(sqlite_house, dovecot, smtp_server, dovecot.new_user())

@@ -6,106 +6,22 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-from uuid import UUID
 
 import pytest
 from sqlalchemy import select, update
 
 from app.db.models import AppendAttemptOutcome, AuditEntry, JobMessage
 from app.db.repositories import appending
-from app.mailer.adapters.imap import ImapSentFolder
-from app.mailer.domain.campaign import Campaign
+from app.db.repositories.appending import Taker
 from app.mailer.domain.delivery.job import ImapStatus, SendStatus
-from app.mailer.ports import AppendOutcome, SentFolder, SentFolderFailure
-from app.mailer.services.append_sent import AppendReport, SentBox, append_sent, rehearse_append
-from app.mailer.services.server_access import imap_access
+from app.mailer.ports import AppendOutcome, SentFolderFailure
+from app.mailer.services.append_sent import AppendReport, rehearse_append
 from tests.integration.services.sending.house import START, House, letter, people
-from tests.servers.dovecot import PASSWORD, DovecotServer
+from tests.integration.services.sending.office import Office
+from tests.servers.dovecot import DovecotServer
 from tests.servers.smtp import SmtpServer
 from tests.servers.wire import Wire
-
-
-def _open(campaign: Campaign) -> SentFolder:
-    return ImapSentFolder(imap_access(campaign))
-
-
-@dataclass
-class Office:
-    """A house with a Sent folder, at `port` of an IMAP server."""
-
-    house: House
-    imap: DovecotServer
-    smtp: SmtpServer
-    user: str
-    password: str = PASSWORD
-    port: int | None = None
-    folder: SentFolder | None = None
-
-    def sent(self, count: int = 1, **parts: Any) -> UUID:
-        document = letter(
-            self.smtp.port, count, delivery={"imap_append_sent": {"enabled": True}}, **parts
-        )
-        document["server"]["imap"] = {
-            "host": "127.0.0.1",
-            "port": self.port or self.imap.port,
-            "security": "plain",
-            "username": self.user,
-            "password": self.password,
-        }
-        campaign = self.house.queued(document)
-        assert self.house.send(campaign).outcomes == {SendStatus.SENT: count}
-        return campaign
-
-    @property
-    def box(self) -> SentBox:
-        house = self.house
-        return SentBox(
-            house.sessions,
-            house.blobs,
-            house.clock,
-            house.box,
-            lambda campaign: self.folder or _open(campaign),
-        )
-
-    def append(
-        self,
-        campaign: UUID,
-        *,
-        include_failed: bool = False,
-        limit: int | None = None,
-        stop: threading.Event | None = None,
-    ) -> AppendReport:
-        self.house.clock.sleep(1)
-        journal = self.house.journal()
-        try:
-            return append_sent(
-                self.box,
-                self.house.actor,
-                campaign,
-                journal=journal,
-                include_failed=include_failed,
-                limit=limit,
-                stop=stop or threading.Event(),
-                on_start=lambda _total: None,
-                on_done=lambda _job, _outcome: None,
-            )
-        finally:
-            journal.close(settled=True)
-
-    @property
-    def copies(self) -> list[bytes]:
-        return self.imap.messages(self.user, "Gesendet")
-
-    def imap_statuses(self, campaign: UUID) -> list[str]:
-        return [job.imap_status.value for job in self.house.jobs(campaign)]
-
-
-@pytest.fixture
-def office(sqlite_house: House, dovecot: DovecotServer, smtp_server: SmtpServer) -> Office:
-    return Office(sqlite_house, dovecot, smtp_server, dovecot.new_user())
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
@@ -234,7 +150,9 @@ class Refusing:
     def contains(self, message_id: str) -> bool:
         return False
 
-    def append(self, message: bytes, message_id: str, sent_at: datetime) -> AppendOutcome:
+    def append(
+        self, message: bytes, message_id: str, sent_at: datetime, **_: object
+    ) -> AppendOutcome:
         if self.refusals and self.refusals.pop(0):
             raise SentFolderFailure("the copy was not taken: over quota", refused=True)
         return AppendOutcome.APPENDED
@@ -296,12 +214,10 @@ def test_a_dead_workers_leases_are_free_and_a_live_ones_are_not(office: Office) 
         appending.take(
             session,
             house.actor.tenant_id,
-            campaign,
+            house.jobs(campaign)[0].version_id,
             [ImapStatus.PENDING],
             tried_before=now,
-            worker=other.worker,
-            now=now,
-            lease_until=START.replace(year=2027),
+            by=Taker(other.worker, now, START.replace(year=2027)),
             limit=1,
         )
         session.commit()

@@ -35,7 +35,9 @@ class Folder:
     def contains(self, _message_id: str) -> bool:
         return False
 
-    def append(self, _message: bytes, message_id: str, _sent_at: datetime) -> AppendOutcome:
+    def append(
+        self, _message: bytes, message_id: str, _sent_at: datetime, **_: object
+    ) -> AppendOutcome:
         if not self.copies:
             self.on_first()
         self.copies.append(message_id)

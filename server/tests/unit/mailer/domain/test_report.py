@@ -254,6 +254,7 @@ def report(**values: Any) -> dict[str, Any]:
         },
         "cards": cards([group(send=SendStatus.SENT, count=1200), group(count=34)]),
         "imap": every(ImapStatus, {}),
+        "copies_held": None,
         "recent_failures": [],
         "rate_limit": left(waiting=0),
     }
@@ -285,9 +286,11 @@ def test_the_summary_explains_doubt_and_names_failures() -> None:
             cards=cards([group(send=SendStatus.IN_DOUBT)]),
             recent_failures=[failure, failure | {"code": None, "reply": None, "error": "lost"}],
             imap=every(ImapStatus, {ImapStatus.FAILED: 3}),
+            copies_held={"until": "2026-03-01T12:05:00+00:00", "reason": "No such folder."},
             rate_limit=left(),
         )
     )
+    assert "held back: No such folder. Tried again at 2026-03-01 12:05 UTC." in text
     assert "In doubt: 1 message." in text
     assert IN_DOUBT_EXPLANATION in text
     assert "e7 (Bob <bob@example.org>), failed: 550 5.1.1 no such user" in text
