@@ -341,7 +341,7 @@ class RateLimiter(Protocol):
 
 
 #: How long an owner of connections that says nothing keeps them.
-HOLD_SECONDS = 60.0
+HOLD_SECONDS = 15.0
 
 
 class Bell(Protocol):

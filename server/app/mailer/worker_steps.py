@@ -28,8 +28,7 @@ from app.settings import get_settings
 _log = logging.getLogger(__name__)
 
 #: Seconds between two calls, and those after which a worker that hears none is deaf.
-_CALL_SECONDS = float(os.environ.get("CALL_SECONDS", "5"))
-_DEAF_SECONDS = float(os.environ.get("DEAF_SECONDS", "40"))
+_CALL_SECONDS, _DEAF_SECONDS = 5.0, 40.0
 #: Seconds for the letters in hand, before the process is replaced in any case.
 _GRACE_SECONDS = 15.0
 _CALL = "call_oneself"

@@ -15,7 +15,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-import redis
 
 from app.celery_app import QUEUES
 from tests.e2e.test_interruption import SERVER, Site, make_site
@@ -31,7 +30,9 @@ CELERY = [
     *("--queues=send_email,append_sent,default", "--concurrency=1", "--prefetch-multiplier=1"),
 ]
 EMBEDDED = ["app.mailer.commands.run_delivery"]
-WITHIN = 60.0
+WITHIN = 100.0
+
+pytestmark = pytest.mark.timeout(400)
 
 
 class Workers:
@@ -196,24 +197,6 @@ def test_a_task_that_comes_five_times_to_several_workers_sends_once(
     until(lambda: settled(celery_site, campaign))
     assert recipients(smtp_server) == people(40)
     assert {len(house.attempts(job)) for job in house.jobs(campaign)} == {1}
-
-
-def test_a_worker_that_does_not_hear_its_broker_starts_anew(
-    celery_site: Site, workers: Workers, smtp_server: SmtpServer, redis_url: str
-) -> None:
-    """Deaf: the calls that it makes to itself are taken from it before it hears them."""
-    worker = workers.start(CELERY, "--hostname=deaf@test", DEAF_SECONDS="4", CALL_SECONDS="1")
-    until(lambda: "ready" in workers.log.read_text())
-    thief = redis.Redis.from_url(redis_url)
-    deadline = time.monotonic() + WITHIN
-    while "starts anew" not in workers.log.read_text():
-        assert time.monotonic() < deadline
-        thief.delete("worker.deaf@test")
-    until(lambda: workers.log.read_text().count(" ready.") == 2)
-    assert worker.poll() is None
-    campaign = celery_site.house.queued(letter(smtp_server.port, 2))
-    until(lambda: settled(celery_site, campaign))
-    assert recipients(smtp_server) == people(2)
 
 
 def _celery(redis_url: str) -> Any:
