@@ -103,6 +103,42 @@ def expire(
     return len(claimed) + len(undotted), len(in_doubt)
 
 
+def clear_doubts(
+    session: Session, tenant_id: UUID, *, worker: str, dots: AbstractSet[tuple[UUID, int]]
+) -> int:
+    """Queue again what was held for in doubt while `worker` was silent, and has no closing dot.
+
+    `dots` is what its journal says. Returns how many there were.
+    """
+    held = session.execute(
+        select(Job.id, Job.fence)
+        .join(SendAttempt, and_(SendAttempt.job_id == Job.id, SendAttempt.fence == Job.fence))
+        .where(
+            Job.tenant_id == tenant_id,
+            Job.send_status == target_of(Event.LOSE),
+            SendAttempt.worker == worker,
+            SendAttempt.outcome == AttemptOutcome.UNKNOWN,
+        )
+        .order_by(Job.id)
+        .with_for_update(of=Job)
+    ).all()
+    undotted = [row.id for row in held if (row.id, row.fence) not in dots]
+    for some in _chunks(undotted):
+        session.execute(
+            update(SendAttempt)
+            .where(
+                SendAttempt.tenant_id == tenant_id,
+                SendAttempt.job_id.in_(some),
+                SendAttempt.worker == worker,
+                SendAttempt.outcome == AttemptOutcome.UNKNOWN,
+            )
+            .values(outcome=AttemptOutcome.ABANDONED)
+            .execution_options(synchronize_session=False)
+        )
+        session.execute(_of(tenant_id, some).values(**_queued_again(Event.NO_DOT)))
+    return len(undotted)
+
+
 def _chunks(job_ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
     for start in range(0, len(job_ids), _CHUNK):
         yield job_ids[start : start + _CHUNK]

@@ -86,6 +86,8 @@ class Tally:
     stopped: str | None = None
     hint: str = ""
     cause: Cause | None = None
+    #: Some of what was done could not be written down; the journal has it.
+    unrecorded: bool = False
 
 
 class Cause(Enum):

@@ -152,9 +152,12 @@ def _take_over(
     with sessions() as session:
         replayed = replay_all(session, tenant_id, dead.records(), terms_of)
         failpoint("recover_before_expire")
+        dots = dead.dots()
         queued, in_doubt = leases.expire(
-            session, tenant_id, now=clock.now(), dead_worker=dead.worker, dots=dead.dots()
+            session, tenant_id, now=clock.now(), dead_worker=dead.worker, dots=dots
         )
+        if dots is not None:
+            queued += leases.clear_doubts(session, tenant_id, worker=dead.worker, dots=dots)
         appending.free_leases_of(session, tenant_id, dead.worker)
         session.commit()
     return Recovered(replayed, queued, in_doubt)

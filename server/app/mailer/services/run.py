@@ -62,12 +62,14 @@ class Run:
         except LimiterAway as away:
             self._halt(Cause.HERE, f"The limits cannot be asked: {away}", _LIMITS)
         except DATABASE_AWAY as error:
+            self.tally.unrecorded = True
             self._halt(
                 Cause.HERE,
                 f"The database could not be used ({type(error).__name__}).",
                 "Run the same command again: what the server answered is in the journal.",
             )
         except Exception as error:
+            self.tally.unrecorded = True
             self._halt(Cause.HERE, f"Sending ended unexpectedly ({type(error).__name__}: {error}).")
             raise
 

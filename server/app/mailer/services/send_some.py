@@ -185,7 +185,7 @@ class Sender:
                 on_done=lambda _job, _status: None,
                 on_tick=held.renew,
             )
-            settled = tally.cause is not Cause.HERE
+            settled = tally.cause is not Cause.HERE and not tally.unrecorded
             return tally, False
         finally:
             # What the database may not have heard of stays for whoever cleans up.
