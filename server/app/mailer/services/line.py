@@ -471,6 +471,7 @@ class Line:
         self._sync()
         try:
             with gear.sessions() as session:
+                self._lock(session, jobs)
                 statuses = self._record_all(session)
                 won = attempts.commit_to_send(
                     session,
@@ -495,12 +496,19 @@ class Line:
         self._sync()
         try:
             with self._gear.sessions() as session:
+                self._lock(session)
                 statuses = self._record_all(session)
                 session.commit()
         except _Outrun:
             self._record_each()
             return
         self._tell(statuses)
+
+    def _lock(self, session: Session, jobs: Sequence[Claimed] = ()) -> None:
+        """Take the rows in everybody's order, where they are several."""
+        job_ids = [each.job.id for each in self._settled] + [job.id for job in jobs]
+        if len(job_ids) > 1:
+            delivery.lock_in_order(session, self._lane.tenant_id, job_ids)
 
     def _sync(self) -> None:
         if self._settled:

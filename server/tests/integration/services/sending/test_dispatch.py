@@ -150,3 +150,20 @@ def test_what_a_worker_of_another_machine_held_is_taken_back_after_its_lease(hou
     # Its journal is not here to be read, so what was allowed to leave may have left.
     assert look(house)[0].recovered == Recovered(queued=1, in_doubt=1)
     assert house.statuses(campaign) == ["in_doubt", "queued"]
+
+
+def test_the_journal_clears_doubts_that_arose_while_its_worker_was_silent(house: House) -> None:
+    """It lost its lease, the database being out of its reach, and then it died."""
+    campaign = house.queued(letter(25, 2))
+    worker = Worker(house, campaign)
+    dotted, undotted = worker.claim(2)
+    worker.commit(dotted)
+    worker.commit(undotted, dot=False)
+    house.clock.sleep(house.outbox.lease.total_seconds() + 1)
+    assert look(house)[0].recovered == Recovered(in_doubt=2)
+    worker.die()
+    assert look(house)[0].recovered == Recovered(queued=1)
+    assert house.statuses(campaign) == ["in_doubt", "queued"]
+    assert [
+        [attempt.outcome for attempt in house.attempts(job)] for job in house.jobs(campaign)
+    ] == [["unknown"], ["abandoned"]]

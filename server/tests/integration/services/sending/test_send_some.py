@@ -17,6 +17,7 @@ from app.mailer.domain.delivery.breaker import LONGEST_HOLDS, hold_for
 from app.mailer.domain.delivery.job import SendStatus
 from app.mailer.ports import Allowance, LimiterAway
 from app.mailer.services import line
+from app.mailer.services.lane import Cause
 from app.mailer.services.send_some import CONNECTIONS, Lanes, Sender, SomeSent
 from tests.integration.services.sending.house import House, letter, people, recipients
 from tests.integration.services.sending.test_dispatch import change, look, version_of
@@ -241,3 +242,33 @@ def test_all_audit_entries_name_the_program(house: House, start_smtp: StartSmtp)
             select(AuditEntry).where(AuditEntry.action == "campaign.paused")
         ).one()
     assert entry.actor_name == "MultiMailer"
+
+
+def test_a_fault_of_the_server_hides_none_of_the_database(
+    house: House, start_smtp: StartSmtp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One connection ends for the server, another cannot record: the journal has to stay."""
+    go_on = threading.Event()
+    server = start_smtp(script={"DOT": [Act(until=go_on)]})
+    house.window = 8
+    campaign = house.queued(letter(server.port, 4))
+    original = line.attempts.record_accepted
+
+    def away(*_: object, **__: object) -> bool:
+        raise OperationalError("", {}, Exception("the server closed the connection"))
+
+    monkeypatch.setattr(line.attempts, "record_accepted", away)
+    monkeypatch.setattr(
+        line.Run, "_halt", lambda run, _cause, reason, hint="": _first(run, reason, hint)
+    )
+    go_on.set()
+    turn(house, campaign)
+    monkeypatch.setattr(line.attempts, "record_accepted", original)
+    assert look(house)[0].recovered.replayed == 4
+    assert house.statuses(campaign) == ["sent"] * 4
+
+
+def _first(run: line.Run, reason: str, hint: str) -> None:
+    """As if another connection had ended the run before, for the server's sake."""
+    run.tally.cause, run.tally.stopped, run.tally.hint = Cause.SERVER, reason, hint
+    run.end()
