@@ -57,6 +57,7 @@ _OPTIONS = {
     ],
     "rotate_master_key": ["--json"],
     "run_operations": ["--once", "--until-eof"],
+    "run_delivery": ["--until-eof"],
     "verify_audit": [*_DATABASE, "--all-tenants", "--expect"],
     "export_evidence": [*_ONE, "--version-id", "--output", "--messages", "--json"],
     "verify_evidence": ["--json"],
