@@ -48,6 +48,7 @@ def fuzz(postgres: PostgresServer, folder: Path, options: Sequence[str]) -> tupl
         "BLOB_DIR": str(folder / "blobs"),
         "JOURNAL_DIR": str(folder / "journal"),
         "OPERATIONS_WORKER": "external",
+        "DELIVERY_WORKER": "external",
     }
     server = copy_server(folder)
     with SmtpServer() as smtp:

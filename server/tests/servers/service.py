@@ -43,7 +43,8 @@ class Service:
         self._offline = offline
         self.port = port or free_ports(1)[0]
         self.url = f"http://127.0.0.1:{self.port}"
-        self._settings = {"APP_ENV": "dev", **settings}
+        # Tests send by themselves, and when they want to.
+        self._settings = {"APP_ENV": "dev", "DELIVERY_WORKER": "external", **settings}
         self._process: subprocess.Popen[bytes] | None = None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - stop() closes it
 
