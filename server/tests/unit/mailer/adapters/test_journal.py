@@ -240,7 +240,7 @@ def test_a_short_write_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert _records(tmp_path) == [[_record(1), _record(2)]]
 
 
-def test_record_returns_when_the_bytes_are_on_disk(
+def test_records_outlive_the_process_and_once_synced_the_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
@@ -255,14 +255,19 @@ def test_record_returns_when_the_bytes_are_on_disk(
     for name in ("pwrite", "fdatasync", "fsync", "posix_fallocate", "rename"):
         monkeypatch.setattr(os, name, noted(name, getattr(os, name)))
     journal = FileJournal(tmp_path)
-    assert calls == ["rename", "fsync"]  # the name itself survives a power failure
+    # The name itself survives a power failure; the first line says which boot this is.
+    assert calls == ["rename", "fsync", "pwrite"]
     calls.clear()
     journal.check()
     assert calls == ["posix_fallocate", "fsync"]
     calls.clear()
     journal.check()
+    journal.dot(uuid4(), 1)
     journal.record(_record())
-    assert calls == ["pwrite", "fdatasync"]
+    assert calls == ["pwrite", "pwrite"]
+    calls.clear()
+    journal.sync()
+    assert calls == ["fdatasync"]
     journal.close(settled=True)
 
 
@@ -293,7 +298,9 @@ def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
 def test_a_line_is_json_with_what_the_record_has(tmp_path: Path) -> None:
     job = uuid4()
     with _dead(tmp_path, JournalRecord(job, 4, 554, "no", AT)) as path:
-        assert orjson.loads(path.read_bytes().split(b"\n")[0]) == {
+        boot, record = path.read_bytes().split(b"\n")[:2]
+        assert list(orjson.loads(boot)) == ["boot"]
+        assert orjson.loads(record) == {
             "job": str(job),
             "fence": 4,
             "code": 554,
