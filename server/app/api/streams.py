@@ -12,15 +12,14 @@ from contextlib import AbstractContextManager, ExitStack
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
-import anyio
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
-from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from app.access.actor import Actor
 from app.api.at_once import AtOnce
 from app.api.download import content_disposition
+from app.api.patient import PatientResponse
 from app.bootstrap.program import Program
 from app.mailer.adapters.local_disk import local_disk
 
@@ -75,7 +74,7 @@ def made(
         return _Made(file, held.pop_all(), media_type, headers)
 
 
-class _Made(StreamingResponse):
+class _Made(PatientResponse):
     """The bytes of a file; what is `held` is let go once they are sent, or nobody takes them."""
 
     def __init__(
@@ -86,20 +85,15 @@ class _Made(StreamingResponse):
         headers: dict[str, str],
     ) -> None:
         super().__init__(
-            iter(lambda: file.read(_PIECE), b""), media_type=media_type, headers=headers
+            iter(lambda: file.read(_PIECE), b""),
+            held,
+            _PATIENCE_SECONDS,
+            media_type=media_type,
+            headers=headers,
         )
-        self._held = held
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def patient(message: Message) -> None:
-            with anyio.fail_after(_PATIENCE_SECONDS):
-                await send(message)
-
-        with self._held:
-            try:
-                await super().__call__(scope, receive, patient)
-            except (TimeoutError, ClientDisconnect):
-                _log.warning("Nobody took the answer to %s", scope["path"])
+    def not_taken(self, scope: Scope) -> None:
+        _log.warning("Nobody took the answer to %s", scope["path"])
 
 
 def _in_pieces(parts: Iterable[str | bytes]) -> Iterator[bytes]:

@@ -12,13 +12,11 @@ from functools import partial
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
-import anyio
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import StreamingResponse
-from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive, Scope, Send
 
 from app.access.actor import Actor
+from app.api.events import HEADERS, MEDIA_TYPE
+from app.api.patient import PatientResponse
 from app.bootstrap.program import Program
 from app.mailer.domain.delivery.figures import Figures
 from app.mailer.services.live import LiveBoard
@@ -51,24 +49,14 @@ def _looked(looks: dict[_Key, _Look], key: _Key, look: _Look) -> None:
         look.exception()  # where nobody waits any more, nobody needs to hear of it
 
 
-class Stream(StreamingResponse):
+class Stream(PatientResponse):
     """Server-sent events; `held` is let go when they end, or nobody takes them."""
 
     def __init__(self, events: AsyncIterator[bytes], held: AbstractContextManager[object]) -> None:
         super().__init__(
             events,
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+            held,
+            _PATIENCE_SECONDS,
+            media_type=MEDIA_TYPE,
+            headers=HEADERS,
         )
-        self._held = held
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def patient(message: Message) -> None:
-            with anyio.fail_after(_PATIENCE_SECONDS):
-                await send(message)
-
-        with self._held:
-            try:
-                await super().__call__(scope, receive, patient)
-            except (TimeoutError, ClientDisconnect):
-                return

@@ -19,6 +19,7 @@ from app.access.scopes import Scope
 from app.api.access import CurrentActor, admit
 from app.api.at_once import AtOnce
 from app.api.errors import ApiError
+from app.api.events import LONGEST_SECONDS, MEDIA_TYPE, RETRY_MILLISECONDS, event_schema
 from app.api.routing import router
 from app.api.state import ProgramDep
 from app.api.stopping import stopping
@@ -30,22 +31,8 @@ from app.mailer.domain.errors import AccessDenied, NotFound
 
 routes = router("delivery", "/campaigns/{campaign_id}")
 
-_EVENTS = "text/event-stream"
 #: What one event is, once a client has read it.
-_EVENT = {
-    "type": "object",
-    "required": ["event", "data"],
-    "properties": {
-        "event": {"type": "string", "enum": ["figures", "end"]},
-        "data": {
-            "type": "string",
-            "contentMediaType": "application/json",
-            "description": "The figures, as in the other answer",
-        },
-        "id": {"type": "string", "examples": ["7584b4530a47bc25"]},
-        "retry": {"type": "integer", "description": "Milliseconds after which to connect again"},
-    },
-}
+_EVENT = event_schema("figures", "end", data="The figures, as in the other answer")
 _LOOK_SECONDS = 1.0
 #: How long a stream waits at a time, so that it ends soon when the service does.
 _STEP_SECONDS = 0.25
@@ -54,9 +41,6 @@ _HEARTBEAT_SECONDS = 5.0
 _AGAIN_SECONDS = 15.0
 #: How often it is asked whether whoever watches still may: a session ends, a key is revoked.
 _ADMIT_SECONDS = 10.0
-#: Then the client connects again.
-_LONGEST_SECONDS = 600.0
-_RETRY_MILLISECONDS = 1000
 
 _STREAMS = AtOnce(20, "streams of figures")
 
@@ -67,7 +51,7 @@ _STREAMS = AtOnce(20, "streams of figures")
     responses={
         200: {
             "description": "The figures; with `Accept: text/event-stream` a stream of them",
-            "content": {_EVENTS: {"schema": _EVENT}},
+            "content": {MEDIA_TYPE: {"schema": _EVENT}},
         }
     },
 )
@@ -100,7 +84,7 @@ async def get_live_figures(
 
 
 def _wants_events(accept: str) -> bool:
-    return any(each.partition(";")[0].strip().lower() == _EVENTS for each in accept.split(","))
+    return any(each.partition(";")[0].strip().lower() == MEDIA_TYPE for each in accept.split(","))
 
 
 async def _events(
@@ -127,7 +111,7 @@ async def _events(
             return
         while anyio.current_time() - now < _LOOK_SECONDS:
             await anyio.sleep(_STEP_SECONDS)
-            if stopping.is_set() or anyio.current_time() - began >= _LONGEST_SECONDS:
+            if stopping.is_set() or anyio.current_time() - began >= LONGEST_SECONDS:
                 return
         if anyio.current_time() - admitted >= _ADMIT_SECONDS:
             if not await _still_may(request):
@@ -154,7 +138,7 @@ def _event(name: str, found: Figures, event_id: str) -> bytes:
         event=name,
         data_str=LiveOut.of(found).model_dump_json(),
         id=event_id,
-        retry=_RETRY_MILLISECONDS,
+        retry=RETRY_MILLISECONDS,
     )
 
 

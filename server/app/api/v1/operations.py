@@ -17,6 +17,13 @@ from app.access.actor import Actor
 from app.access.scopes import Scope
 from app.api.access import CurrentActor, admit
 from app.api.errors import ApiError
+from app.api.events import (
+    HEADERS,
+    LONGEST_SECONDS,
+    MEDIA_TYPE,
+    RETRY_MILLISECONDS,
+    event_schema,
+)
 from app.api.long_work import look
 from app.api.paging import Page, PageQuery, page_of, place
 from app.api.routing import router
@@ -37,27 +44,11 @@ routes = router("operations", "/operations")
 Sort = Literal["created_at", "-created_at"]
 
 #: What one event is, once a client has read it.
-_EVENT = {
-    "type": "object",
-    "required": ["event", "data", "id"],
-    "properties": {
-        "event": {"type": "string", "enum": ["progress", "finished"]},
-        "data": {
-            "type": "string",
-            "contentMediaType": "application/json",
-            "description": "The operation",
-        },
-        "id": {"type": "string", "examples": ["7584b4530a47bc25"]},
-        "retry": {"type": "integer", "description": "Milliseconds after which to connect again"},
-    },
-}
+_EVENT = event_schema("progress", "finished", data="The operation")
 _LOOK_SECONDS = 0.4
 #: How often it is asked whether whoever watches still may: a session ends, a key is revoked.
 _ADMIT_SECONDS = 5.0
 _HEARTBEAT_SECONDS = 15.0
-#: Then the client connects again, and has to show that it still may.
-_LONGEST_SECONDS = 600.0
-_RETRY_MILLISECONDS = 1000
 
 
 @routes.get("", response_model=Page[OperationOut])
@@ -92,11 +83,7 @@ def get_operation(actor: CurrentActor, program: ProgramDep, operation_id: UUID) 
     responses={
         200: {
             "description": "A stream of events, until the operation is over",
-            "content": {
-                "text/event-stream": {
-                    "schema": _EVENT,
-                }
-            },
+            "content": {MEDIA_TYPE: {"schema": _EVENT}},
         }
     },
 )
@@ -117,8 +104,8 @@ async def watch_operation(
     operation = await look(program, actor, operation_id)
     return StreamingResponse(
         _events(request, program, actor, operation, last_event_id),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        media_type=MEDIA_TYPE,
+        headers=HEADERS,
     )
 
 
@@ -145,13 +132,13 @@ async def _events(
                 event="finished" if is_over else "progress",
                 data_str=text,
                 id=event_id,
-                retry=_RETRY_MILLISECONDS,
+                retry=RETRY_MILLISECONDS,
             )
             last_id, told = event_id, now
         elif now - told >= _HEARTBEAT_SECONDS:
             yield KEEPALIVE_COMMENT
             told = now
-        if is_over or stopping.is_set() or now - began >= _LONGEST_SECONDS:
+        if is_over or stopping.is_set() or now - began >= LONGEST_SECONDS:
             return
         await anyio.sleep(_LOOK_SECONDS)
         if anyio.current_time() - admitted >= _ADMIT_SECONDS:

@@ -34,7 +34,7 @@ EVENTS = {"Accept": "text/event-stream"}
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "_LOOK_SECONDS", 0.05)
     monkeypatch.setattr(live, "_STEP_SECONDS", 0.02)
-    monkeypatch.setattr(live, "_LONGEST_SECONDS", 20.0)
+    monkeypatch.setattr(live, "LONGEST_SECONDS", 20.0)
     monkeypatch.setattr("app.mailer.services.live.FRESH_SECONDS", 0.0)
     monkeypatch.setattr("app.mailer.services.live._REST", 0)
 
@@ -132,7 +132,7 @@ def test_what_is_over_is_told_once_and_ended_at_once(letters: Letters) -> None:
 def test_who_follows_is_told_what_comes_later(
     letters: Letters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "_LONGEST_SECONDS", 2.0)
+    monkeypatch.setattr(live, "LONGEST_SECONDS", 2.0)
     entries = letters.entries()
     settle(letters, *entries, status=SendStatus.CANCELLED)
     timer = later(0.6, settle, letters, entries[0])
@@ -148,7 +148,7 @@ def test_nothing_is_told_twice_but_that_the_stream_lives(
     letters.post("pause")
     monkeypatch.setattr(live, "_HEARTBEAT_SECONDS", 0.1)
     monkeypatch.setattr(live, "_AGAIN_SECONDS", 60.0)
-    monkeypatch.setattr(live, "_LONGEST_SECONDS", 1.0)
+    monkeypatch.setattr(live, "LONGEST_SECONDS", 1.0)
     answer = letters.api.acme.get(f"{letters.url}/live", headers=EVENTS)
     assert answer.text.count("event: figures") == 1
     assert answer.text.count(": ping\n\n") >= 2
@@ -231,7 +231,7 @@ def test_watchers_of_one_campaign_share_its_looks(
 ) -> None:
     """As the service has them: within a second all get the same figures."""
     monkeypatch.setattr("app.mailer.services.live.FRESH_SECONDS", 0.9)
-    monkeypatch.setattr(live, "_LONGEST_SECONDS", 3.0)
+    monkeypatch.setattr(live, "LONGEST_SECONDS", 3.0)
     monkeypatch.setattr(live, "_LOOK_SECONDS", 1.0)
     looks: list[float] = []
     look = letters.api.program.live._look

@@ -93,7 +93,7 @@ def test_a_stream_has_a_heartbeat_and_an_end(
 ) -> None:
     monkeypatch.setattr(operations, "_LOOK_SECONDS", 0.02)
     monkeypatch.setattr(operations, "_HEARTBEAT_SECONDS", 0.1)
-    monkeypatch.setattr(operations, "_LONGEST_SECONDS", 0.5)
+    monkeypatch.setattr(operations, "LONGEST_SECONDS", 0.5)
     operation = begin(api, tmp_path)["id"]
     text = api.acme.get(f"{ALL}/{operation}/events").text
     assert text.count("event: progress\n") == 1
@@ -111,7 +111,7 @@ def test_a_stream_ends_with_the_right_to_watch(
 ) -> None:
     monkeypatch.setattr(operations, "_LOOK_SECONDS", 0.02)
     monkeypatch.setattr(operations, "_ADMIT_SECONDS", 0.1)
-    monkeypatch.setattr(operations, "_LONGEST_SECONDS", 20)
+    monkeypatch.setattr(operations, "LONGEST_SECONDS", 20)
     operation = begin(api, tmp_path)["id"]
     watcher = api.client("campaign:read")
     values = {"scopes": ["audit:read"]} if lost == "scope" else {"revoked_at": NOW}
