@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
     Field,
@@ -175,13 +175,7 @@ class Settings(BaseSettings):
             return f"sqlite:///{SERVER / path}"
         if scheme in ("postgresql", "postgres", _PSYCOPG):
             parts = urlsplit(f"{_PSYCOPG}://{rest}")
-            try:
-                _ = parts.port
-            except ValueError:
-                # The text may be half a password with a slash in it, so it is not shown.
-                raise ValueError(
-                    "has no number as its port (in a password, write %2F for a slash)"
-                ) from None
+            _refuse_port_in_words(parts)
             if not parts.path.strip("/"):
                 raise ValueError("names no database: postgresql+psycopg://user:password@host/name")
             return f"{_PSYCOPG}://{rest}"
@@ -195,12 +189,7 @@ class Settings(BaseSettings):
         if url is None:
             return None
         parts = urlsplit(url)
-        try:
-            _ = parts.port
-        except ValueError:
-            raise ValueError(
-                "has no number as its port (in a password, write %2F for a slash)"
-            ) from None
+        _refuse_port_in_words(parts)
         if parts.scheme not in ("redis", "rediss") or not parts.hostname:
             raise ValueError("must be the server's address, such as redis://127.0.0.1:6379/0")
         return url
@@ -328,6 +317,16 @@ class Settings(BaseSettings):
     @property
     def is_dev(self) -> bool:
         return self.app_env is AppEnv.DEV
+
+
+def _refuse_port_in_words(parts: SplitResult) -> None:
+    try:
+        _ = parts.port
+    except ValueError:
+        # The text may be half a password with a slash in it, so it is not shown.
+        raise ValueError(
+            "has no number as its port (in a password, write %2F for a slash)"
+        ) from None
 
 
 def _refuse_wrong_length(text: str) -> None:

@@ -45,8 +45,24 @@ def stoppable() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def await_eof(stop: threading.Event) -> None:
-    """Set `stop` when standard input ends: with whoever started this process and holds it open."""
+def told_to_end(*, until_eof: bool) -> threading.Event:
+    """For workers: an event that SIGTERM, SIGINT and SIGHUP set, as often as they come.
+
+    With `until_eof` also the end of standard input, which whoever started this process holds open.
+    """
+    end = threading.Event()
+
+    def stop(_number: int, _frame: object) -> None:
+        end.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop)
+    if until_eof:
+        threading.Thread(target=_await_eof, args=(end,), daemon=True).start()
+    return end
+
+
+def _await_eof(end: threading.Event) -> None:
     while os.read(sys.stdin.fileno(), 1024):
         pass
-    stop.set()
+    end.set()

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import threading
 from typing import Annotated
 from uuid import uuid4
 
 import typer
 
 from app.bootstrap.program import Program
-from app.mailer.commands.interruption import await_eof
+from app.mailer.commands.interruption import told_to_end
 from app.mailer.commands.terminal import OK, run, say
 
 
@@ -26,15 +24,7 @@ def main(
     """Work until stopped; several may run. What is in hand then is given back."""
     logging.basicConfig(level=logging.INFO, format="worker %(process)d: %(message)s")
     program = Program()
-    shutdown = threading.Event()
-
-    def stop(_number: int, _frame: object) -> None:
-        shutdown.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, stop)
-    if until_eof:
-        threading.Thread(target=await_eof, args=(shutdown,), daemon=True).start()
+    shutdown = told_to_end(until_eof=until_eof)
     name = f"{os.uname().nodename}-{os.getpid()}-{uuid4().hex[:12]}"[-100:]
     worker = program.worker(name, shutdown)
     if not once:
