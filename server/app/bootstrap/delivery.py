@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from uuid import UUID
 
 from app.bootstrap.program import Program
@@ -45,44 +47,39 @@ class PostOffice:
 
         Where the database cannot be used nothing is lost: whoever tries next goes on.
         """
+        _ring(self._bell.heard_send, version_id)
         try:
-            self._bell.heard_send(version_id)
             done = self._sender.send_some(
-                tenant_id, version_id, stop=self._stop, seconds=seconds, on_start=self._ring_again
+                tenant_id,
+                version_id,
+                stop=self._stop,
+                seconds=seconds,
+                # More connections are allowed than one process has: another may take the rest.
+                on_start=partial(_ring, self._bell.send),
             )
-            self._connections.close_idle()
-            if done.more:
-                self._bell.send(tenant_id, version_id)
         except DATABASE_AWAY as error:
             _log.warning("Version %s waits: %s", version_id, what_is_away(error))
             return SomeSent(stopped="The database could not be used.")
-        except BellAway as away:
-            _log.warning("Nobody could be rung for: %s", away)
+        self._connections.close_idle()
+        if done.more:
+            _ring(self._bell.send, tenant_id, version_id)
         if done.stopped:
             _log.warning("Version %s: %s", version_id, done.stopped)
         return done
 
-    def _ring_again(self, tenant_id: UUID, version_id: UUID) -> None:
-        """More connections are allowed than one process has: another one may take the rest."""
-        try:
-            self._bell.send(tenant_id, version_id)
-        except BellAway as away:
-            _log.warning("Nobody could be rung for: %s", away)
-
     def append(self, tenant_id: UUID, campaign_id: UUID, seconds: float) -> None:
         """File copies of a campaign's letters for so long; rings where more are due then."""
+        _ring(self._bell.heard_append, campaign_id)
         try:
-            self._bell.heard_append(campaign_id)
             done = self._append(tenant_id, campaign_id, seconds)
-            self._folders.close_idle()
-            if done.held:
-                _log.warning("Copies of campaign %s wait: %s", campaign_id, done.held)
-            if done.more and not self._stop.is_set():
-                self._bell.append(tenant_id, campaign_id)
         except DATABASE_AWAY as error:
             _log.warning("Copies of campaign %s wait: %s", campaign_id, what_is_away(error))
-        except BellAway as away:
-            _log.warning("Nobody could be rung for: %s", away)
+            return
+        self._folders.close_idle()
+        if done.held:
+            _log.warning("Copies of campaign %s wait: %s", campaign_id, done.held)
+        if done.more and not self._stop.is_set():
+            _ring(self._bell.append, tenant_id, campaign_id)
 
     def _append(self, tenant_id: UUID, campaign_id: UUID, seconds: float) -> AppendedSome:
         # Nothing is written to it: its lock tells that this worker lives.
@@ -117,3 +114,11 @@ class PostOffice:
         """Say goodbye to the servers."""
         self._folders.close_idle(-math.inf)
         self._connections.close_idle(-math.inf)
+
+
+def _ring(ring: Callable[..., None], *what: UUID) -> None:
+    """Where nobody can be rung for, the next dispatch does."""
+    try:
+        ring(*what)
+    except BellAway as away:
+        _log.warning("Nobody could be rung for: %s", away)

@@ -22,7 +22,7 @@ from kombu.entity import Exchange, Queue
 
 from app.bootstrap.broker import make_bell
 from app.celery_app import DISPATCH_SECONDS
-from app.mailer.ports import BellAway
+from app.mailer.ports import Bell, BellAway
 from app.settings import get_settings
 
 _log = logging.getLogger(__name__)
@@ -40,8 +40,9 @@ class _Dispatching(bootsteps.StartStopStep):  # type: ignore[misc]
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
     def start(self, parent: Any) -> None:
-        self._timer = parent.timer.call_repeatedly(DISPATCH_SECONDS, _ask)
-        _ask()
+        bell = make_bell(get_settings())
+        self._timer = parent.timer.call_repeatedly(DISPATCH_SECONDS, _ask, (bell,))
+        _ask(bell)
 
     def stop(self, parent: Any) -> None:
         del parent
@@ -49,9 +50,9 @@ class _Dispatching(bootsteps.StartStopStep):  # type: ignore[misc]
             timer.cancel()
 
 
-def _ask() -> None:
+def _ask(bell: Bell) -> None:
     try:
-        make_bell(get_settings()).dispatch()
+        bell.dispatch()
     except BellAway as away:
         _log.warning("No dispatch could be rung for: %s", away)
 
