@@ -47,8 +47,10 @@ class Actor:
         return self.made_with or f"{self.kind}:{self.id}"
 
     @classmethod
-    def system(cls, tenant_id: UUID, name: str, scopes: Iterable[str] = ()) -> Actor:
-        """The program itself, e.g. `name="dispatcher"`."""
+    def system(
+        cls, tenant_id: UUID, name: str = "MultiMailer", scopes: Iterable[str] = ()
+    ) -> Actor:
+        """The program itself, or a part of it that has a name of its own."""
         return cls(tenant_id, ActorKind.SYSTEM, "system", name, frozenset(scopes))
 
     def may(self, scope: str) -> bool:

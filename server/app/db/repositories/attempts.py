@@ -11,12 +11,12 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, bindparam, func, insert, or_, select, tuple_, update
+from sqlalchemy import Table, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.db.locking import await_pause
 from app.db.models import AttemptOutcome, Job, SendAttempt
-from app.db.repositories.delivery import Claimed, moved, not_paused
+from app.db.repositories.delivery import Claimed, moved, not_paused, still
 from app.mailer.domain.delivery.job import Event, ImapStatus, SendStatus, sources_of, target_of
 from app.mailer.domain.storable import clean_text
 from app.mailer.ports import RecipientReply, Reply, Stage
@@ -66,8 +66,7 @@ def commit_to_send(
         session.scalars(
             update(Job)
             .where(
-                Job.tenant_id == tenant_id,
-                tuple_(Job.id, Job.fence).in_([(job.id, job.fence) for job in jobs]),
+                *still(tenant_id, jobs),
                 Job.send_status.in_(sources_of(Event.COMMIT)),
                 Job.worker == worker,
                 not_paused(tenant_id, jobs[0].version_id),
@@ -91,8 +90,7 @@ def renew(
         session.scalars(
             update(Job)
             .where(
-                Job.tenant_id == tenant_id,
-                tuple_(Job.id, Job.fence).in_([(job.id, job.fence) for job in jobs]),
+                *still(tenant_id, jobs),
                 Job.send_status == target_of(Event.COMMIT),
                 Job.worker == worker,
             )
@@ -104,13 +102,11 @@ def renew(
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
-    """A message that the server took: its reply, and what each recipient's RCPT was answered."""
+class Settled:
+    """How a try of one job ended, and when, to be written down."""
 
     job: Claimed
-    reply: Reply
-    recipients: Sequence[RecipientReply]
-    data_started_at: datetime
+    attempted: Attempted
     at: datetime
 
 
@@ -120,7 +116,7 @@ _job_t, _attempt_t = cast("Table", Job.__table__), cast("Table", SendAttempt.__t
 def record_accepted(
     session: Session,
     tenant_id: UUID,
-    accepted: Sequence[Accepted],
+    accepted: Sequence[Settled],
     *,
     worker: str,
     append_pending: bool,
@@ -138,8 +134,8 @@ def record_accepted(
                 "its_tenant": tenant_id,
                 "its_id": each.job.id,
                 "its_fence": each.job.fence,
-                "its_code": each.reply.code,
-                "its_reply": _kept(each.reply.text),
+                "its_code": _code(each.attempted),
+                "its_reply": _words(each.attempted),
                 **{f"its_{name}": value for name, value in _sent(each.at, append_pending).items()},
             }
             for each in accepted
@@ -150,22 +146,7 @@ def record_accepted(
     connection.execute(
         _ATTEMPT,
         [
-            {
-                "tenant_id": tenant_id,
-                "its_tenant": tenant_id,
-                "job_id": each.job.id,
-                "its_job": each.job.id,
-                "fence": each.job.fence,
-                "worker": worker,
-                "claimed_at": each.job.claimed_at,
-                "data_started_at": each.data_started_at,
-                "replied_at": each.at,
-                "outcome": AttemptOutcome.ACCEPTED,
-                "stage": Stage.DOT,
-                "code": each.reply.code,
-                "reply": _kept(each.reply.text),
-                "recipient_replies": _as_json(each.recipients),
-            }
+            {"its_tenant": tenant_id, "its_job": each.job.id, **_attempt(tenant_id, each, worker)}
             for each in accepted
         ],
     )
@@ -173,23 +154,17 @@ def record_accepted(
 
 
 def record(
-    session: Session,
-    tenant_id: UUID,
-    job: Claimed,
-    attempted: Attempted,
-    *,
-    worker: str,
-    now: datetime,
-    append_pending: bool,
+    session: Session, tenant_id: UUID, settled: Settled, *, worker: str, append_pending: bool
 ) -> bool:
     """Write down how a try ended. False where the job had moved on without this worker."""
+    job, attempted = settled.job, settled.attempted
     committed = attempted.committed
     values: dict[str, Any] = {
         "send_status": target_of(attempted.event),
         "worker": None,
         "lease_until": None,
         "due_at": attempted.due_at,
-        "last_code": attempted.reply.code if attempted.reply else None,
+        "last_code": _code(attempted),
         "last_reply": _kept(attempted.reply.text) if attempted.reply else None,
         "last_error": _kept(attempted.error) if attempted.error else None,
     }
@@ -198,7 +173,7 @@ def record(
     elif not committed and attempted.counts and attempted.outcome is not None:
         values["attempt_count"] = Job.attempt_count + 1
     if attempted.event is Event.ACCEPTED:
-        values |= _sent(now, append_pending)
+        values |= _sent(settled.at, append_pending)
     won = moved(
         session.execute(
             update(Job)
@@ -218,20 +193,40 @@ def record(
     if not won:
         return False
     if attempted.outcome is not None:
-        _insert_attempt(
-            session,
-            tenant_id,
-            job,
-            worker=worker,
-            data_started_at=attempted.data_started_at,
-            replied_at=now,
-            outcome=attempted.outcome,
-            stage=attempted.stage,
-            code=attempted.reply.code if attempted.reply else None,
-            reply=_kept(attempted.reply.text if attempted.reply else attempted.error or ""),
-            recipient_replies=_as_json(attempted.recipients),
+        session.execute(
+            insert(SendAttempt).values(
+                number=next_number(tenant_id, job.id), **_attempt(tenant_id, settled, worker)
+            )
         )
     return True
+
+
+def _attempt(tenant_id: UUID, settled: Settled, worker: str) -> dict[str, Any]:
+    """The row of an attempt, but for its number."""
+    job, attempted = settled.job, settled.attempted
+    return {
+        "tenant_id": tenant_id,
+        "job_id": job.id,
+        "fence": job.fence,
+        "worker": worker,
+        "claimed_at": job.claimed_at,
+        "data_started_at": attempted.data_started_at,
+        "replied_at": settled.at,
+        "outcome": attempted.outcome,
+        "stage": attempted.stage,
+        "code": _code(attempted),
+        "reply": _words(attempted),
+        "recipient_replies": _as_json(attempted.recipients),
+    }
+
+
+def _code(attempted: Attempted) -> int | None:
+    return attempted.reply.code if attempted.reply else None
+
+
+def _words(attempted: Attempted) -> str:
+    """What the server said, or what happened to the way to it."""
+    return _kept(attempted.reply.text if attempted.reply else attempted.error or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +355,7 @@ def _end_attempt(
             insert(SendAttempt).values(
                 tenant_id=tenant_id,
                 job_id=found.id,
-                number=_next_number(tenant_id, found.id),
+                number=next_number(tenant_id, found.id),
                 fence=fence,
                 worker=found.worker,
                 claimed_at=found.claimed_at,
@@ -370,27 +365,12 @@ def _end_attempt(
         )
 
 
-def _next_number(tenant_id: Any, job_id: Any) -> Any:
+def next_number(tenant_id: Any, job_id: Any) -> Any:
+    """The number of a job's next attempt, for a statement that writes it."""
     return (
         select(func.coalesce(func.max(SendAttempt.number), 0) + 1)
         .where(SendAttempt.tenant_id == tenant_id, SendAttempt.job_id == job_id)
         .scalar_subquery()
-    )
-
-
-def _insert_attempt(
-    session: Session, tenant_id: UUID, job: Claimed, *, worker: str, **values: Any
-) -> None:
-    session.execute(
-        insert(SendAttempt).values(
-            tenant_id=tenant_id,
-            job_id=job.id,
-            number=_next_number(tenant_id, job.id),
-            fence=job.fence,
-            worker=worker,
-            claimed_at=job.claimed_at,
-            **values,
-        )
     )
 
 
@@ -433,5 +413,5 @@ _ACCEPT = (
     )
 )
 _ATTEMPT = insert(_attempt_t).values(
-    number=_next_number(bindparam("its_tenant"), bindparam("its_job"))
+    number=next_number(bindparam("its_tenant"), bindparam("its_job"))
 )

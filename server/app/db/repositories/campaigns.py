@@ -306,12 +306,7 @@ def hold(
     holds: int,
 ) -> None:
     """Have workers try nothing of a campaign before `until`; None lets it go."""
-    session.execute(
-        update(Campaign)
-        .where(Campaign.tenant_id == tenant_id, Campaign.id == campaign_id)
-        .values(held_until=until, hold_reason=reason, holds=holds)
-        .execution_options(synchronize_session=False)
-    )
+    _set(session, tenant_id, campaign_id, held_until=until, hold_reason=reason, holds=holds)
 
 
 def hold_copies(
@@ -324,10 +319,21 @@ def hold_copies(
     holds: int,
 ) -> None:
     """Have workers file no copy of a campaign's letters before `until`; None lets it go."""
+    _set(
+        session,
+        tenant_id,
+        campaign_id,
+        append_held_until=until,
+        append_hold_reason=reason,
+        append_holds=holds,
+    )
+
+
+def _set(session: Session, tenant_id: UUID, campaign_id: UUID, **values: Any) -> None:
     session.execute(
         update(Campaign)
         .where(Campaign.tenant_id == tenant_id, Campaign.id == campaign_id)
-        .values(append_held_until=until, append_hold_reason=reason, append_holds=holds)
+        .values(**values)
         .execution_options(synchronize_session=False)
     )
 

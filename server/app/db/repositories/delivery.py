@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, exists, func, select, update
+from sqlalchemy import ColumnElement, CursorResult, exists, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from app.db.models import Campaign, CampaignVersion, Job, JobMessage
@@ -224,6 +224,14 @@ def _claimed(row: Any) -> Claimed:
         queued_at=row.queued_at,
         attempt_count=row.attempt_count,
         to_display=row.to_display,
+    )
+
+
+def still(tenant_id: UUID, claimed: Collection[Claimed]) -> tuple[ColumnElement[bool], ...]:
+    """The jobs as they were claimed: one that was claimed anew has another fence."""
+    return (
+        Job.tenant_id == tenant_id,
+        tuple_(Job.id, Job.fence).in_([(job.id, job.fence) for job in claimed]),
     )
 
 

@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, func, insert, or_, select, tuple_, update
+from sqlalchemy import and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.db.models import AttemptOutcome, Job, SendAttempt
-from app.db.repositories.delivery import Claimed, lock_in_order, moved
+from app.db.repositories.attempts import next_number
+from app.db.repositories.delivery import Claimed, lock_in_order, moved, still
 from app.mailer.domain.delivery.job import Event, sources_of, target_of
 from app.mailer.ports import Stage
 
@@ -28,9 +29,8 @@ def release(session: Session, tenant_id: UUID, claimed: Sequence[Claimed], worke
         session.execute(
             update(Job)
             .where(
-                Job.tenant_id == tenant_id,
-                # The fence, since another thread of this worker may have claimed the job anew.
-                or_(*(and_(Job.id == job.id, Job.fence == job.fence) for job in claimed)),
+                # By fence, since another thread of this worker may have claimed the job anew.
+                *still(tenant_id, claimed),
                 Job.send_status.in_(sources_of(Event.RELEASE)),
                 Job.worker == worker,
             )
@@ -50,8 +50,7 @@ def withdraw(session: Session, tenant_id: UUID, jobs: Sequence[Claimed]) -> int:
         session.execute(
             update(Job)
             .where(
-                Job.tenant_id == tenant_id,
-                tuple_(Job.id, Job.fence).in_([(job.id, job.fence) for job in jobs]),
+                *still(tenant_id, jobs),
                 Job.send_status.in_(sources_of(Event.NO_DOT)),
             )
             .values(**_queued_again(Event.NO_DOT))
@@ -183,12 +182,6 @@ def _write_attempts(
     session: Session, tenant_id: UUID, job_ids: Sequence[UUID], outcome: AttemptOutcome
 ) -> None:
     """The attempts that broke off, one for each job."""
-    number = (
-        select(func.coalesce(func.max(SendAttempt.number), 0) + 1)
-        .where(SendAttempt.job_id == Job.id)
-        .correlate(Job)
-        .scalar_subquery()
-    )
     columns = ["tenant_id", "job_id", "number", "fence", "worker", "claimed_at", "outcome", "stage"]
     session.execute(
         insert(SendAttempt).from_select(
@@ -196,7 +189,7 @@ def _write_attempts(
             select(
                 Job.tenant_id,
                 Job.id,
-                number,
+                next_number(Job.tenant_id, Job.id),
                 Job.fence,
                 Job.worker,
                 Job.claimed_at,

@@ -29,6 +29,7 @@ from app.mailer.services.file_copy import (
     Leased,
     SentBox,
     file_copy,
+    write_down,
 )
 from app.mailer.services.import_campaign import stored_campaign
 
@@ -194,20 +195,7 @@ class _Filing:
             # What the copy itself is not to blame for waits: the next run looks for it first.
             blamed = fault in (Fault.COPY, Fault.REFUSED)
             status = ImapStatus.FAILED if blamed else ImapStatus.PENDING
-        with self._box.sessions() as session:
-            appending.record(
-                session,
-                self._tenant_id,
-                job,
-                filed.outcome,
-                status,
-                worker=self._worker,
-                started_at=filed.started_at,
-                now=self._box.clock.now(),
-                folder=filed.folder,
-                error=filed.error,
-            )
-            session.commit()
+        write_down(self._box, self._tenant_id, job, filed, status, worker=self._worker)
         self._report.outcomes[filed.outcome] += 1
         self._report.last_error = filed.error or self._report.last_error
         self._on_done(job, filed.outcome)

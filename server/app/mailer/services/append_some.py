@@ -25,6 +25,7 @@ from app.mailer.services.file_copy import (
     Filed,
     Leased,
     file_copy,
+    write_down,
 )
 from app.mailer.services.open_folders import OpenFolders
 from app.mailer.services.reconcile import Looked, look_for_due
@@ -172,21 +173,9 @@ class _Round:
             if filed.fault is not Fault.COPY:
                 due_at = next_try(job.tries + 1, job.sent_at, now)
             status = ImapStatus.PENDING if due_at else ImapStatus.FAILED
-        with self._box.sessions() as session:
-            appending.record(
-                session,
-                self._tenant_id,
-                job,
-                filed.outcome,
-                status,
-                worker=self._worker,
-                started_at=filed.started_at,
-                now=now,
-                folder=filed.folder,
-                error=filed.error,
-                due_at=due_at,
-            )
-            session.commit()
+        write_down(
+            self._box, self._tenant_id, job, filed, status, worker=self._worker, due_at=due_at
+        )
         self._done.outcomes[filed.outcome] += 1
 
     def _hold(self, reason: str, *, account: bool) -> None:

@@ -98,7 +98,7 @@ def _complete(outbox: Outbox, found: Due) -> bool:
         version.workflow_state = move(version.workflow_state, VersionEvent.COMPLETE)
         log.record(
             session,
-            Actor.system(tenant_id, "MultiMailer"),
+            Actor.system(tenant_id),
             "campaign.sent",
             "campaign",
             found.campaign_id,

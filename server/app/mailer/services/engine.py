@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import timedelta
 
-from sqlalchemy.orm import Session, sessionmaker
-
-from app.mailer.domain.mime.frame import Base64Cache
-from app.mailer.ports import BlobStore, Clock, Journal, RateLimiter, StopSign
-from app.mailer.services.lane import LEASE, Gear, Lane, OnDone, Tally
+from app.mailer.ports import StopSign
+from app.mailer.services.lane import Gear, Lane, OnDone, Tally
 from app.mailer.services.line import Line
 from app.mailer.services.run import Run
 
@@ -18,21 +14,8 @@ from app.mailer.services.run import Run
 class Engine:
     """Sends what is due. One instance serves any number of lanes and threads."""
 
-    def __init__(
-        self,
-        sessions: sessionmaker[Session],
-        *,
-        blobs: BlobStore,
-        limiter: RateLimiter,
-        journal: Journal,
-        clock: Clock,
-        encoded: Base64Cache | None = None,
-        window: int = 1,
-        lease: timedelta = LEASE,
-    ) -> None:
-        self._gear = Gear(
-            sessions, blobs, limiter, journal, clock, encoded or Base64Cache(), window, lease
-        )
+    def __init__(self, gear: Gear) -> None:
+        self._gear = gear
 
     def run(
         self,

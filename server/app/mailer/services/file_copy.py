@@ -16,6 +16,7 @@ from app.db.repositories.appending import Taker, ToAppend
 from app.failpoints import failpoint
 from app.mailer.domain.campaign import Campaign
 from app.mailer.domain.delivery.filing import PATIENCE
+from app.mailer.domain.delivery.job import ImapStatus
 from app.mailer.domain.errors import BlobDamaged, BlobMissing, ConfigurationError, StorageFailed
 from app.mailer.domain.mime.frame import Base64Cache, Frame
 from app.mailer.ports import (
@@ -177,6 +178,34 @@ def file_copy(
     except (BlobMissing, StorageFailed, OSError) as failure:
         return not_filed(f"The stored attachments cannot be read: {failure}", Fault.HERE)
     return Filed(AppendAttemptOutcome(outcome), started, name)
+
+
+def write_down(
+    sent_box: SentBox,
+    tenant_id: UUID,
+    job: ToAppend,
+    filed: Filed,
+    status: ImapStatus,
+    *,
+    worker: str,
+    due_at: datetime | None = None,
+) -> None:
+    """Record how filing ended, and where the copy is now: due again at `due_at`, if it is."""
+    with sent_box.sessions() as session:
+        appending.record(
+            session,
+            tenant_id,
+            job,
+            filed.outcome,
+            status,
+            worker=worker,
+            started_at=filed.started_at,
+            now=sent_box.clock.now(),
+            folder=filed.folder,
+            error=filed.error,
+            due_at=due_at,
+        )
+        session.commit()
 
 
 def _copy(sent_box: SentBox, tenant_id: UUID, job: ToAppend, encoded: Base64Cache) -> bytes:

@@ -24,31 +24,29 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.orm import Session
-
 from app.db.models import AttemptOutcome
 from app.db.repositories import attempts, delivery, leases
-from app.db.repositories.attempts import Accepted, Attempted
+from app.db.repositories.attempts import Attempted, Settled
 from app.db.repositories.delivery import Claimed
 from app.failpoints import failpoint
-from app.mailer.domain.delivery.job import Event, SendStatus, target_of
+from app.mailer.domain.delivery.job import Event
 from app.mailer.domain.delivery.replies import Outcome, Verdict, classify, said
 from app.mailer.domain.errors import BlobMissing, StorageFailed
 from app.mailer.ports import (
     Envelope,
     JournalRecord,
     RecipientReply,
-    Reply,
     Stage,
     TransportFailure,
 )
 from app.mailer.services.approved_bytes import ChangedAfterBuild, approved_bytes
 from app.mailer.services.lane import Cause, Stopped
-from app.mailer.services.recovery import replay, settled
+from app.mailer.services.ledger import Ledger, unwritable
+from app.mailer.services.recovery import settled
 from app.mailer.services.run import Run
 
 #: Due jobs that a connection takes at once where no rate limit asks for one at a time: few at
@@ -61,23 +59,9 @@ _WINDOW_BYTES = 4 * 2**20
 UNREACHABLE_TRIES = 3
 #: After so many complaints about the pace in a row, each after it was lowered, the run ends, too.
 COMPLAINTS = 3
-_MAKE_ROOM = "Make room on the disk or mend JOURNAL_DIR, then run the same command again."
 RESUME = "What is not sent stays queued; resume the campaign, then run the same command again."
 _MEND = "Mend the account, then run the same command again."
 _BEFORE_A_MESSAGE = frozenset({Stage.CONNECT, Stage.TLS, Stage.AUTH})
-
-
-@dataclass(frozen=True, slots=True)
-class _Settled:
-    """What became of one message, to be written down. `recipients` answered RCPT so."""
-
-    job: Claimed
-    attempted: Attempted
-    at: datetime
-
-
-class _Outrun(Exception):
-    """Some job moved on without this worker: each is to be looked at by itself."""
 
 
 class Line:
@@ -94,7 +78,7 @@ class Line:
         #: Committed, and no dot of them left.
         self._committed: deque[tuple[Claimed, list[bytes]]] = deque()
         self._renew_at = 0.0
-        self._settled: list[_Settled] = []
+        self._ledger = Ledger(run)
         self._unreachable = 0
 
     def work(self) -> None:
@@ -105,8 +89,8 @@ class Line:
                         Cause.NOBODY,
                         f"The send window has closed; it opens at {opens:%Y-%m-%d %H:%M} UTC.",
                     )
-                if self._run.is_paced or self._gear.window == 1:
-                    self._write_down()
+                if self._one_by_one:
+                    self._ledger.write_down()
                     self._send_one()
                 else:
                     self._send_window()
@@ -122,7 +106,7 @@ class Line:
     def _end(self) -> None:
         """Write down what is known, and give the rest back."""
         try:
-            self._write_down()
+            self._ledger.write_down()
             self._withdraw()
             self._release()
         finally:
@@ -138,7 +122,7 @@ class Line:
         if not self._run.is_paced:
             batch, self._batch = self._batch, min(2 * self._batch, BATCH)
             return self._take(batch)
-        self._write_down()
+        self._ledger.write_down()
         with self._run.turn:
             # Looked at first, so that nobody waits for a place that no message needs.
             if self._run.ended or not self._any_due():
@@ -214,13 +198,13 @@ class Line:
         except TransportFailure as failure:
             self._not_sent(job, failure, slowed_before, committed=False)
             self._held.popleft()
-            self._write_down()
+            self._ledger.write_down()
             self._consider(classify(failure), failure.message, failure)
             return
         try:
             failpoint("after_stage")
-            self._make_room()
-            won = self._turn_over([job])
+            self._ledger.make_room()
+            won = self._ledger.commit([job])
             failpoint("after_commit")
         except BaseException:
             self._transport.abort()
@@ -240,8 +224,8 @@ class Line:
         wave = self._prepare()
         if not wave:
             return
-        self._make_room()
-        won = self._turn_over([job for job, _ in wave])
+        self._ledger.make_room()
+        won = self._ledger.commit([job for job, _ in wave])
         failpoint("after_commit")
         for each in wave:
             self._held.popleft()
@@ -335,8 +319,8 @@ class Line:
             )
         except ChangedAfterBuild as changed:
             changed_after = Attempted(Event.CHANGED, None, Stage.CONNECT, error=str(changed))
-            self._settled.append(_Settled(job, changed_after, gear.clock.now()))
-            self._write_down()
+            self._ledger.add(Settled(job, changed_after, gear.clock.now()))
+            self._ledger.write_down()
             return None
         except (BlobMissing, StorageFailed, OSError) as error:
             raise Stopped(
@@ -351,14 +335,6 @@ class Line:
         self._unreachable = 0
         return recipients
 
-    def _make_room(self) -> None:
-        try:
-            self._gear.journal.check()
-        except OSError as error:
-            raise Stopped(
-                Cause.HERE, f"The journal of replies cannot be written: {error}", _MAKE_ROOM
-            ) from error
-
     def _finish(
         self,
         job: Claimed,
@@ -369,12 +345,10 @@ class Line:
         """The dot of the first committed job leaves now; what comes back is journalled."""
         gear = self._gear
         try:
-            gear.journal.dot(job.id, job.fence)
-        except OSError as error:
+            self._ledger.note_dot(job)
+        except Stopped:
             self._transport.abort()
-            raise Stopped(
-                Cause.HERE, f"The journal of replies cannot be written: {error}", _MAKE_ROOM
-            ) from error
+            raise
         self._committed.popleft()
         failpoint("before_dot")
         try:
@@ -389,9 +363,7 @@ class Line:
                 committed=True,
                 data_started_at=started,
             )
-            self._settled.append(_Settled(job, lost, gear.clock.now()))
-            if self._gear.window == 1 or self._run.is_paced:
-                self._write_down()
+            self._settle(Settled(job, lost, gear.clock.now()))
             return
         failpoint("after_dot")
         now = gear.clock.now()
@@ -406,16 +378,22 @@ class Line:
         self._run.heard(too_fast=verdict.slow_down, slowed_before=slowed_before)
         ended = settled(verdict, job, job.attempt_count + 1, now, self._lane, reply=reply)
         ended = replace(ended, recipients=recipients, committed=True, data_started_at=started)
-        self._settled.append(_Settled(job, ended, now))
-        if self._gear.window == 1 or self._run.is_paced:
-            self._write_down()
+        self._settle(Settled(job, ended, now))
         if unwritten is not None:
-            raise Stopped(
-                Cause.HERE, f"The journal of replies cannot be written: {unwritten}", _MAKE_ROOM
-            )
+            raise unwritable(unwritten)
         if verdict.outcome is Outcome.ACCOUNT:
             raise Stopped(Cause.ACCOUNT, f"The server refuses this account: {said(reply)}", _MEND)
         self._consider(verdict, said(reply))
+
+    def _settle(self, settled: Settled) -> None:
+        """What came of a dot; where letters go one by one it is written down at once."""
+        self._ledger.add(settled)
+        if self._one_by_one:
+            self._ledger.write_down()
+
+    @property
+    def _one_by_one(self) -> bool:
+        return self._run.is_paced or self._gear.window == 1
 
     def _not_sent(
         self, job: Claimed, failure: TransportFailure, slowed_before: int, *, committed: bool
@@ -432,7 +410,7 @@ class Line:
             self._run.heard(too_fast=verdict.slow_down, slowed_before=slowed_before)
         now = self._gear.clock.now()
         ended = settled(verdict, job, job.attempt_count + 1, now, self._lane, failure)
-        self._settled.append(_Settled(job, replace(ended, committed=committed), now))
+        self._ledger.add(Settled(job, replace(ended, committed=committed), now))
 
     def _consider(
         self, verdict: Verdict, answer: str, failure: TransportFailure | None = None
@@ -462,121 +440,3 @@ class Line:
             pause = delivery.pause_of(session, self._lane.tenant_id, self._lane.version_id)
         if pause is not None:
             raise Stopped(Cause.NOBODY, str(pause), RESUME)
-
-    # -- the database
-
-    def _turn_over(self, jobs: Sequence[Claimed]) -> set[UUID]:
-        """One transaction: what became of the messages before, and the commit of the next ones."""
-        lane, gear = self._lane, self._gear
-        self._sync()
-        try:
-            with gear.sessions() as session:
-                self._lock(session, jobs)
-                statuses = self._record_all(session)
-                won = attempts.commit_to_send(
-                    session,
-                    lane.tenant_id,
-                    lane.campaign_id,
-                    jobs,
-                    worker=self._worker,
-                    lease_until=gear.clock.now() + gear.lease,
-                )
-                failpoint("before_commit")
-                session.commit()
-        except _Outrun:
-            self._record_each()
-            return self._turn_over(jobs)
-        self._tell(statuses)
-        return won
-
-    def _write_down(self) -> None:
-        """What became of the messages before, where no other one is committed."""
-        if not self._settled:
-            return
-        self._sync()
-        try:
-            with self._gear.sessions() as session:
-                self._lock(session)
-                statuses = self._record_all(session)
-                session.commit()
-        except _Outrun:
-            self._record_each()
-            return
-        self._tell(statuses)
-
-    def _lock(self, session: Session, jobs: Sequence[Claimed] = ()) -> None:
-        """Take the rows in everybody's order, where they are several."""
-        job_ids = [each.job.id for each in self._settled] + [job.id for job in jobs]
-        if len(job_ids) > 1:
-            delivery.lock_in_order(session, self._lane.tenant_id, job_ids)
-
-    def _sync(self) -> None:
-        if self._settled:
-            try:
-                self._gear.journal.sync()
-            except OSError:
-                # The answers are still here, and the database may take them; the next dot will not
-                # find room.
-                return
-
-    def _record_all(self, session: Session) -> list[tuple[Claimed, SendStatus]]:
-        """Write down all that is settled; what most of it is, accepted, in two statements."""
-        accepted, told = [], []
-        for each in self._settled:
-            ended = each.attempted
-            if ended.event is Event.ACCEPTED and ended.reply and ended.data_started_at:
-                accepted.append(
-                    Accepted(
-                        each.job, ended.reply, ended.recipients, ended.data_started_at, each.at
-                    )
-                )
-            elif not self._record(session, each):
-                raise _Outrun
-            told.append((each.job, target_of(ended.event)))
-        if accepted and not attempts.record_accepted(
-            session,
-            self._lane.tenant_id,
-            accepted,
-            worker=self._worker,
-            append_pending=self._lane.append_sent,
-        ):
-            raise _Outrun
-        return told
-
-    def _record_each(self) -> None:
-        """Write down one by one what is settled, since something moved on meanwhile."""
-        told = []
-        for each in self._settled:
-            with self._gear.sessions() as session:
-                status: SendStatus | None = None
-                if self._record(session, each):
-                    status = target_of(each.attempted.event)
-                elif each.attempted.reply is not None and each.attempted.stage is Stage.DOT:
-                    # Frozen past the lease after the dot: it is in doubt, and this is evidence.
-                    status = self._replay(session, each, each.attempted.reply)
-                session.commit()
-            if status is not None:
-                told.append((each.job, status))
-        self._tell(told)
-
-    def _record(self, session: Session, each: _Settled) -> bool:
-        return attempts.record(
-            session,
-            self._lane.tenant_id,
-            each.job,
-            each.attempted,
-            worker=self._worker,
-            now=each.at,
-            append_pending=self._lane.append_sent,
-        )
-
-    def _replay(self, session: Session, each: _Settled, reply: Reply) -> SendStatus | None:
-        record = JournalRecord(each.job.id, each.job.fence, reply.code, reply.text, each.at)
-        return replay(session, self._lane.tenant_id, record, lambda _version: self._lane)
-
-    def _tell(self, statuses: Sequence[tuple[Claimed, SendStatus]]) -> None:
-        self._settled.clear()
-        if statuses:
-            failpoint("after_record")
-        for job, status in statuses:
-            self._run.done(job, status)

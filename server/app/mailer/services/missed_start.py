@@ -70,7 +70,7 @@ def _settle(
         if missed:
             pause_campaign(
                 session,
-                Actor.system(tenant_id, "MultiMailer", [Scope.CAMPAIGN_SEND]),
+                Actor.system(tenant_id, scopes=[Scope.CAMPAIGN_SEND]),
                 campaign_id,
                 reason=why_missed(start.starts_at, now),
                 now=now,

@@ -15,17 +15,19 @@ from app.mailer.domain.campaign import Campaign, RateLimit, ResolvedServer
 from app.mailer.domain.delivery.retry import RetryPolicy
 from app.mailer.domain.delivery.window import next_open
 from app.mailer.domain.mail_account import AccountTerms
+from app.mailer.domain.mime.frame import Base64Cache
 from app.mailer.ports import (
     Allowance,
     BlobStore,
     Clock,
+    Journal,
     MailTransport,
     RateLimiter,
     SecretBox,
     ServerAccess,
 )
 from app.mailer.services.import_campaign import stored_campaign
-from app.mailer.services.lane import LEASE, Lane
+from app.mailer.services.lane import LEASE, Gear, Lane
 from app.mailer.services.server_access import SmtpOverrides, smtp_access, wants_sent_copy
 
 
@@ -49,6 +51,19 @@ class Outbox:
     #: have past the point of no return.
     lease: timedelta = LEASE
     window: int = 1
+
+    def gear(self, journal: Journal, encoded: Base64Cache) -> Gear:
+        """What an engine of this outbox works with; `encoded` may outlive it."""
+        return Gear(
+            self.sessions,
+            self.blobs,
+            self.limiter,
+            journal,
+            self.clock,
+            encoded,
+            self.window,
+            self.lease,
+        )
 
 
 @dataclass(frozen=True, slots=True)

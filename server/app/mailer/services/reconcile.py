@@ -78,7 +78,7 @@ def look_for_due(
     folders: OpenFolders, tenant_id: UUID, campaign_id: UUID, *, stop: StopSign, seconds: float
 ) -> Looked:
     """The same for a worker: those of which a look is due."""
-    actor = Actor.system(tenant_id, "MultiMailer")
+    actor = Actor.system(tenant_id)
     search = _Search(folders, actor, campaign_id)
     return search.run(stop=stop, limit=None, seconds=seconds, only_due=True)
 

@@ -81,15 +81,7 @@ def send_campaign(
     due = _due_versions(outbox, tenant_id, campaign_id)
     report.due = sum(count for _version, count in due)
     on_start(report.due if limit is None else min(limit, report.due))
-    engine = Engine(
-        outbox.sessions,
-        blobs=outbox.blobs,
-        limiter=outbox.limiter,
-        journal=journal,
-        clock=outbox.clock,
-        window=outbox.window,
-        lease=outbox.lease,
-    )
+    engine = Engine(outbox.gear(journal, Base64Cache()))
     left = limit
     for version_id, _count in due:
         hold_missed_start(outbox.sessions, tenant_id, version_id, outbox.clock.now())

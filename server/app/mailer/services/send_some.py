@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,6 +30,8 @@ from app.mailer.services.pause_campaign import pause_campaign
 
 #: Connections of a campaign that one process has; a campaign that may have more uses several.
 CONNECTIONS = 8
+#: Lanes that a process keeps.
+_LANES = 32
 
 
 @dataclass(slots=True)
@@ -41,11 +44,15 @@ class SomeSent:
 
 
 class Lanes:
-    """The lanes of one process, read again only where something about them changed."""
+    """The lanes of one process, read again only where something about them changed.
+
+    Safe for threads.
+    """
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._known: dict[UUID, tuple[tuple[int, int], Lane]] = {}
+        self._lock = threading.Lock()
 
     def of(self, session: Session, tenant_id: UUID, version_id: UUID) -> Lane:
         """The lane of a version; `NotFound` where there is no such version any more."""
@@ -53,15 +60,14 @@ class Lanes:
         if state is None:
             raise NotFound(f"There is no version {version_id}.")
         known = self._known.get(version_id)
-        if known is None or known[0] != state:
-            # A campaign with all its entries is large, so few of them are kept.
-            while len(self._known) >= 32:
+        if known is not None and known[0] == state:
+            return known[1]
+        lane = open_lane(self._outbox, session, tenant_id, version_id)
+        with self._lock:
+            while len(self._known) >= _LANES:
                 self._known.pop(next(iter(self._known)))
-            self._known[version_id] = known = (
-                state,
-                open_lane(self._outbox, session, tenant_id, version_id),
-            )
-        return known[1]
+            self._known[version_id] = state, lane
+        return lane
 
 
 class _Held:
@@ -165,16 +171,7 @@ class Sender:
         if connections == CONNECTIONS < lane.concurrency:
             on_start(lane.tenant_id, lane.version_id)
         journal = self._journals.open(lane.tenant_id)
-        engine = Engine(
-            self._outbox.sessions,
-            blobs=self._outbox.blobs,
-            limiter=self._outbox.limiter,
-            journal=journal,
-            clock=self._outbox.clock,
-            encoded=self._encoded,
-            window=self._outbox.window,
-            lease=self._outbox.lease,
-        )
+        engine = Engine(self._outbox.gear(journal, self._encoded))
         settled = False
         try:
             tally = engine.run(
@@ -228,7 +225,7 @@ class Sender:
         self._pause(tenant_id, campaign_id, reason)
 
     def _pause(self, tenant_id: UUID, campaign_id: UUID, reason: str) -> None:
-        actor = Actor.system(tenant_id, "MultiMailer", [Scope.CAMPAIGN_SEND])
+        actor = Actor.system(tenant_id, scopes=[Scope.CAMPAIGN_SEND])
         with self._outbox.sessions() as session:
             try:
                 pause_campaign(

@@ -22,6 +22,7 @@ from app.db.models import AttemptOutcome, Job
 from app.db.session import make_engine, session_factory
 from app.mailer.domain.delivery.job import Event, SendStatus
 from app.mailer.domain.errors import MailerError
+from app.mailer.services import ledger as ledger_module
 from app.mailer.services import line as line_module
 from app.mailer.services import recovery as recovery_module
 from app.mailer.services.lane import LEASE
@@ -55,8 +56,8 @@ def _failpoints() -> Any:
             process.reached(name)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(line_module, "failpoint", reached)
-        patch.setattr(recovery_module, "failpoint", reached)
+        for module in (line_module, ledger_module, recovery_module):
+            patch.setattr(module, "failpoint", reached)
         yield
 
 

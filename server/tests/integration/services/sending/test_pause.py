@@ -10,7 +10,7 @@ import pytest
 
 from app.mailer.adapters.recording import RecordingTransport
 from app.mailer.domain.delivery.job import SendStatus
-from app.mailer.services import line
+from app.mailer.services import ledger, line
 from app.mailer.services.cancel_campaign import cancel_campaign
 from app.mailer.services.pause_campaign import pause_campaign, resume_campaign
 from app.mailer.services.send_campaign import rehearse_sending
@@ -54,7 +54,8 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             if now:
                 action()
 
-        monkeypatch.setattr(line, "failpoint", reached)
+        for module in (line, ledger):
+            monkeypatch.setattr(module, "failpoint", reached)
 
     return arrange
 

@@ -12,12 +12,13 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from app.db.models import AuditEntry, Campaign, WorkflowState
+from app.db.repositories import attempts
 from app.mailer.adapters.journal import JournalFolder
 from app.mailer.domain.delivery.breaker import LONGEST_HOLDS, hold_for
 from app.mailer.domain.delivery.job import SendStatus
 from app.mailer.ports import Allowance, LimiterAway
-from app.mailer.services import line
 from app.mailer.services.lane import Cause
+from app.mailer.services.run import Run
 from app.mailer.services.send_some import CONNECTIONS, Lanes, Sender, SomeSent
 from tests.integration.services.sending.house import House, letter, people, recipients
 from tests.integration.services.sending.test_dispatch import change, look, version_of
@@ -222,7 +223,7 @@ def test_what_the_database_did_not_hear_is_found_in_the_journal(
 
     house.window = 8
     campaign = house.queued(letter(smtp_server.port, 6))
-    monkeypatch.setattr(line.attempts, "record_accepted", away)
+    monkeypatch.setattr(attempts, "record_accepted", away)
     done = turn(house, campaign)
     assert "database" in (done.stopped or "")
     assert house.statuses(campaign)[:4] == ["committing"] * 4
@@ -252,23 +253,23 @@ def test_a_fault_of_the_server_hides_none_of_the_database(
     server = start_smtp(script={"DOT": [Act(until=go_on)]})
     house.window = 8
     campaign = house.queued(letter(server.port, 4))
-    original = line.attempts.record_accepted
+    original = attempts.record_accepted
 
     def away(*_: object, **__: object) -> bool:
         raise OperationalError("", {}, Exception("the server closed the connection"))
 
-    monkeypatch.setattr(line.attempts, "record_accepted", away)
+    monkeypatch.setattr(attempts, "record_accepted", away)
     monkeypatch.setattr(
-        line.Run, "_halt", lambda run, _cause, reason, hint="": _first(run, reason, hint)
+        Run, "_halt", lambda run, _cause, reason, hint="": _first(run, reason, hint)
     )
     go_on.set()
     turn(house, campaign)
-    monkeypatch.setattr(line.attempts, "record_accepted", original)
+    monkeypatch.setattr(attempts, "record_accepted", original)
     assert look(house)[0].recovered.replayed == 4
     assert house.statuses(campaign) == ["sent"] * 4
 
 
-def _first(run: line.Run, reason: str, hint: str) -> None:
+def _first(run: Run, reason: str, hint: str) -> None:
     """As if another connection had ended the run before, for the server's sake."""
     run.tally.cause, run.tally.stopped, run.tally.hint = Cause.SERVER, reason, hint
     run.end()
